@@ -1,0 +1,58 @@
+# AURA's commands. Each makes the environment it needs first; `make` lists them.
+
+PROFILE ?= flights
+RUN_ARGS ?=
+PYTEST_ARGS ?=
+BIN := .venv/bin
+BROKER := $(BIN)/python infra/kafka/broker.py
+LOCK := $(BIN)/uv pip compile pyproject.toml --universal --fork-strategy fewest --generate-hashes \
+	--no-emit-index-url --custom-compile-command "make lock" --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format bench broker broker-stop lock clean
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: .venv/.stamp ## run the main job: bundled flights, or PROFILE=minimal|distributed|reference or a TOML file
+	@$(BIN)/aura run --profile $(PROFILE) $(RUN_ARGS)
+
+test: .venv/.stamp-dev ## run every test against a real Kafka broker; PYTEST_ARGS="-k window" for some
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: .venv/.stamp-dev ## check style, types, the direction of imports, and the shape of the code
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python tools/shape.py
+
+format: .venv/.stamp-dev ## put the code into the form that lint asks for
+	@$(BIN)/ruff check --fix-only
+	@$(BIN)/ruff format
+
+bench: .venv/.stamp-dev ## measure throughput
+	@$(BIN)/python -m benchmarks
+
+broker: .venv/.stamp ## start a real Kafka broker on 127.0.0.1:9092 and leave it running
+	@$(BROKER) start
+
+broker-stop: .venv/.stamp ## stop it
+	@$(BROKER) stop
+
+lock: .venv/.stamp-dev ## resolve the dependencies anew: requirements*.txt, with hashes
+	@$(LOCK) --extra build --output-file requirements.txt --upgrade
+	@$(LOCK) --extra build --extra dev --constraint requirements.txt --output-file requirements-dev.txt --upgrade
+
+clean: ## remove what these commands made, the environment included
+	rm -rf .venv out .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The environment: what runs comes with .stamp, what checks with .stamp-dev; either is made again when its lock changes.
+.venv/.stamp: requirements.txt pyproject.toml tools/make_venv
+	@tools/make_venv requirements.txt
+	@touch $@
+
+.venv/.stamp-dev: requirements-dev.txt .venv/.stamp
+	@tools/make_venv requirements-dev.txt
+	@touch $@

@@ -1,0 +1,1 @@
+"""Wiring: each flow reads like the list of its stages."""

@@ -1,0 +1,54 @@
+"""The flow of AURA's cells: events in, statistics per (window, cell) out.
+
+    source -> row stages -> combine -> window (by shard) -> cells -> cell stages -> one sink
+                    |                                                      |
+                    +-> account: late, dead letters, alerts, tally  -------+
+"""
+
+import os
+
+import bytewax.operators as op
+from bytewax.dataflow import Dataflow
+from bytewax.inputs import FixedPartitionedSource
+from bytewax.outputs import FixedPartitionedSink
+
+from flows.plan import Plan
+from flows.settings.root import load
+from flows.sources import open_input
+from operators.batch import Batch
+from operators.file_sink import FileSink
+from operators.guard import guarded
+from operators.progress import Progress
+from operators.result_tables import Output
+
+__all__ = ["build", "from_env"]
+
+
+def build(
+    source: FixedPartitionedSource[Batch, bytes], sink: FixedPartitionedSink[Output, bytes], plan: Plan
+) -> Dataflow:
+    """Return the flow of `plan` from `source` to `sink`."""
+    flow = Dataflow("cells")
+    batches = op.input("source", flow, source)
+    for stage in plan.row_stages:
+        batches = op.map(stage.name, batches, guarded(stage.name, stage.run))
+    messages = op.flat_map("combine", batches, guarded("combine", plan.combine))
+    closed = op.stateful_batch("window", messages, plan.window)
+    results = op.flat_map_batch("cells", closed, guarded("cells", plan.results))
+    account = op.flat_map("account", batches, plan.account)
+    op.output("sink", op.merge("outputs", results, account), sink)
+    return flow
+
+
+def from_env() -> Dataflow:
+    """Return the flow that the environment asks for, into part files: `python -m bytewax.run "flows.cells:from_env()"`.
+
+    `AURA_PROFILE` names the profile (flights), further `AURA_*` variables override it. `aura collect` puts the parts of
+    the finished run together.
+    """
+    env = {name: value for name, value in os.environ.items() if name != "AURA_PROFILE"}
+    settings = load(os.environ.get("AURA_PROFILE", "flights"), env=env).settings
+    given = open_input(settings)
+    plan = Plan.of(settings, columns=given.columns, partitions=given.partitions)
+    source = given.build(plan.ingest, Progress())
+    return build(source, FileSink(settings.sink.directory, plan.sink_partitions), plan)

@@ -1,0 +1,139 @@
+"""What contradicts in a configuration whose tables are each well formed: one check a topic."""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from flows.settings.problems import Problem
+from flows.settings.stages import AggregateStage, InferenceStage, split
+from kernels.errors import ConfigError
+from kernels.panes import base_pane_us
+
+if TYPE_CHECKING:
+    from flows.settings.root import Settings
+
+__all__ = ["MAX_CELLS", "MAX_PANES", "contradictions"]
+
+MAX_CELLS = 2**24  # a partial over all cells is then at most some GiB
+MAX_PANES = (
+    10_000  # a window is the sum of its panes; more of them and closing it takes longer than filling it
+)
+_WITHOUT_METRICS = {"count", "agents"}
+
+
+def contradictions(settings: "Settings") -> list[Problem]:
+    """Return every contradiction, in the order of the file."""
+    checks: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
+        _world, _metrics, _windows, _panes, _stages, _models, _kafka, _resources,
+    )  # fmt: skip
+    return [problem for check in checks for problem in check(settings)]
+
+
+def _world(settings: "Settings") -> Iterator[Problem]:
+    world = settings.world
+    if any(high <= low for low, high in zip(world.min_m, world.max_m, strict=True)):
+        yield Problem("world.max_m", f"must be above world.min_m = {list(world.min_m)} on each axis")
+        return
+    nx, ny, nz = world.shape
+    if nx * ny * nz > MAX_CELLS:
+        yield Problem(
+            "world.cell_m", f"makes {nx} x {ny} x {nz} cells; allowed: {MAX_CELLS} in all; use larger cells"
+        )
+        return
+    try:
+        world.to_grid()
+    except ConfigError as error:
+        yield Problem("world.cell_m", str(error))
+
+
+def _metrics(settings: "Settings") -> Iterator[Problem]:
+    for name, metric in settings.metrics.items():
+        if metric.high <= metric.low:
+            yield Problem(f"metrics.{name}.high", f"must be above metrics.{name}.low = {metric.low:g}")
+            continue
+        try:
+            metric.to_metric(name)
+        except ConfigError as error:
+            yield Problem(f"metrics.{name}.resolution", str(error))
+
+
+def _windows(settings: "Settings") -> Iterator[Problem]:
+    if not settings.windows:
+        yield Problem(
+            "windows", "none; allowed: at least one table [windows.NAME] with length and aggregates"
+        )
+    for name, window in settings.windows.items():
+        key = f"windows.{name}"
+        if window.slide > window.length:
+            yield Problem(
+                f"{key}.slide", "longer than the window's length: events in between would be in no window"
+            )
+        if len(set(window.aggregates)) < len(window.aggregates):
+            yield Problem(f"{key}.aggregates", "names one twice")
+        if not settings.metrics and (asked := set(window.aggregates) - _WITHOUT_METRICS):
+            yield Problem(
+                f"{key}.aggregates", f"{', '.join(sorted(asked))} need a table [metrics.NAME]; there is none"
+            )
+
+
+def _panes(settings: "Settings") -> Iterator[Problem]:
+    """Windows of the same lateness share their panes, so one odd slide can make the panes of another short."""
+    windows = [window.to_window(name) for name, window in settings.windows.items()]
+    for lateness_us in sorted({window.lateness_us for window in windows}):
+        sharing = [window for window in windows if window.lateness_us == lateness_us]
+        pane_us, longest = base_pane_us(sharing), max(sharing, key=lambda window: window.length_us)
+        if (panes := longest.length_us // pane_us) > MAX_PANES:
+            names = ", ".join(window.name for window in sharing)
+            yield Problem(
+                f"windows.{longest.name}.length",
+                f"is {panes} panes of {pane_us} us, the longest that fits the lengths and slides of {names}; "
+                f"allowed: {MAX_PANES}; make the slides multiples of each other",
+            )
+
+
+def _stages(settings: "Settings") -> Iterator[Problem]:
+    aggregates = [i for i, stage in enumerate(settings.stages) if isinstance(stage, AggregateStage)]
+    if len(aggregates) != 1:
+        yield Problem("stages", f"{len(aggregates)} stages of kind 'aggregate'; allowed: exactly one")
+    for i in aggregates:
+        for name in settings.stages[i].windows:  # type: ignore[union-attr]  # it is an AggregateStage
+            if name not in settings.windows:
+                yield Problem(
+                    f"stages.{i}.windows", f"no window {name!r}; allowed: {', '.join(settings.windows)}"
+                )
+
+
+def _models(settings: "Settings") -> Iterator[Problem]:
+    before, _ = split(settings.stages)
+    for i, stage in enumerate(settings.stages):
+        if not isinstance(stage, InferenceStage):
+            continue
+        role = "event" if i < len(before) else "cell"
+        allowed = [name for name, model in settings.models.items() if model.role == role]
+        if stage.model not in allowed:
+            place = "before" if role == "event" else "after"
+            yield Problem(
+                f"stages.{i}.model",
+                f"no model of role {role!r}, as stages {place} the aggregate need; "
+                f"allowed: {', '.join(allowed) or f'none; add a table [models.NAME] with role = {role!r}'}",
+            )
+
+
+def _kafka(settings: "Settings") -> Iterator[Problem]:
+    kafka = settings.kafka
+    if kafka.security_protocol.startswith("SASL_"):
+        for name in ("sasl_mechanism", "sasl_plain_username", "sasl_plain_password"):
+            if getattr(kafka, name) is None:
+                yield Problem(
+                    f"kafka.{name}",
+                    f"missing; kafka.security_protocol = {kafka.security_protocol!r} needs it",
+                )
+    elif kafka.sasl_mechanism is not None:
+        yield Problem(
+            "kafka.sasl_mechanism", "needs kafka.security_protocol; allowed: 'SASL_SSL', 'SASL_PLAINTEXT'"
+        )
+
+
+def _resources(settings: "Settings") -> Iterator[Problem]:
+    limit = settings.limits.memory_gib
+    if settings.resources.memory_gib > limit:
+        yield Problem("resources.memory_gib", f"above limits.memory_gib = {limit:g}")

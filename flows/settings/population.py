@@ -1,0 +1,91 @@
+"""The population: what is simulated, its hierarchy and fields, and the limits that its use is held against."""
+
+from itertools import pairwise
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from flows.settings.types import SECOND_US, PositiveDuration, Section
+from kernels.schema import MAX_LEVEL
+
+__all__ = ["Field3D", "Levels", "Limits", "Monitoring", "Resources", "Safety", "Simulate"]
+
+_LEVELS = MAX_LEVEL + 1
+_Positive = Annotated[float, Field(gt=0)]
+_Count = Annotated[int, Field(ge=1)]
+_Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+def _increasing(values: tuple[int, ...]) -> tuple[int, ...]:
+    if any(low >= high for low, high in pairwise(values)):
+        raise ValueError("each must be longer than the one before")
+    return values
+
+
+class Simulate(Section):
+    """A seeded population over the seven levels; `exponential` puts a tenth of each level into the next."""
+
+    agents: Annotated[int, Field(ge=1, le=2**32)] = 1_000
+    seed: Annotated[int, Field(ge=0, lt=2**64)] = 1
+    partitions: _Count | None = None
+    tick: PositiveDuration = SECOND_US // 10
+    duration: PositiveDuration = 60 * SECOND_US
+    levels: Literal["exponential"] = "exponential"
+
+
+class Levels(Section):
+    """The hierarchy: the time scale of each level, and how strongly a level follows its children."""
+
+    time_scales_ms: Annotated[
+        tuple[_Count, ...], Field(min_length=_LEVELS, max_length=_LEVELS), AfterValidator(_increasing)
+    ] = (1, 10, 100, 1_000, 10_000, 100_000, 1_000_000)
+    coupling: _Fraction = 0.1
+
+
+class Field3D(Section):
+    """The layered field that agents leave marks in."""
+
+    shape_m: tuple[_Positive, _Positive, _Positive] = (1_000, 1_000, 100)
+    resolution_m: _Positive = 10
+    layers: Annotated[
+        tuple[Literal["pheromone", "gradient", "potential", "information"], ...], Field(min_length=1)
+    ] = (
+        "pheromone",
+        "gradient",
+        "potential",
+        "information",
+    )
+    rate_hz: _Positive = 60
+
+
+class Resources(Section):
+    """What a run may use."""
+
+    memory_gib: _Positive = 8
+    cores: _Count = 2
+    gpus: tuple[Annotated[int, Field(ge=0)], ...] = ()
+    parallelism: _Count = 2
+
+
+class Limits(Section):
+    """What use is held against."""
+
+    agents: _Count = 10_000_000
+    memory_gib: _Positive = 128
+    compute_tflops: _Positive = 1_000
+
+
+class Safety(Section):
+    """The invariants that are watched."""
+
+    invariants: tuple[
+        Literal["energy_conservation", "information_bounds", "causal_consistency", "privacy_preservation"],
+        ...,
+    ] = ("energy_conservation", "information_bounds", "causal_consistency", "privacy_preservation")
+
+
+class Monitoring(Section):
+    """How often use is held against the limits, and at which share of one an alert goes out."""
+
+    interval_ms: _Count = 100
+    alert_at: Annotated[float, Field(gt=0, le=1)] = 0.9

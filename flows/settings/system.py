@@ -1,0 +1,71 @@
+"""What it runs on and writes to: backend, shards, sink, Kafka, recovery."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SecretStr
+
+from flows.settings.types import SECOND_US, PositiveDuration, Section
+
+__all__ = ["Kafka", "Kernels", "Recovery", "Shards", "Sink"]
+
+
+class Kernels(Section):
+    """Which form of the kernels a run uses; the results are the same from each."""
+
+    backend: Literal["numpy", "onnx-cpu", "onnx-cuda"] = "numpy"
+
+
+class Shards(Section):
+    """Contiguous ranges of cells, spread over the workers; at least 16 a worker, since keys spread by hash."""
+
+    count: Annotated[int, Field(ge=1, le=4096)] = 16
+
+
+class Sink(Section):
+    """Where results go: files under `directory`, or topics of `partitions` partitions."""
+
+    partitions: Annotated[int, Field(ge=1, le=1024)] = 4
+    json_rows: bool = False
+    directory: Path = Path("out")
+
+
+class Kafka(Section):
+    """The brokers, the names of topics and group, and how to prove who one is."""
+
+    bootstrap: Annotated[str, Field(min_length=1)] = "127.0.0.1:9092"
+    prefix: Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]*$")] = ""
+    group: Annotated[str, Field(min_length=1)] = "aura"
+    content_type: Literal["frame", "msgpack", "json"] = "frame"  # of a record without the header
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    sasl_plain_username: str | None = None
+    sasl_plain_password: SecretStr | None = None
+    ssl_cafile: Path | None = None
+    ssl_certfile: Path | None = None
+    ssl_keyfile: Path | None = None
+    ssl_password: SecretStr | None = None
+    ssl_check_hostname: bool = True
+
+    def client_options(self) -> dict[str, Any]:
+        """Return the connection's keyword arguments for any client of kafka-python, the passwords in clear."""
+        options: dict[str, Any] = {"bootstrap_servers": self.bootstrap.split(",")}
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if name.startswith(("security_", "sasl_", "ssl_")) and value is not None:
+                options[name] = _plain(value)
+        return options
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return str(value) if isinstance(value, Path) else value
+
+
+class Recovery(Section):
+    """Where snapshots go (none without a directory), how often, and how many are kept."""
+
+    directory: Path | None = None
+    epoch: PositiveDuration = SECOND_US // 10
+    snapshots_kept: Annotated[int, Field(ge=1)] = 2

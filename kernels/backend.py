@@ -1,0 +1,72 @@
+"""The registry of backends: who does the arithmetic. Each gives the same bits, so the choice is one of speed."""
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels.aggregate import Layout
+from kernels.errors import ConfigError
+from kernels.grid import Grid
+from kernels.group import Index
+from kernels.metric import Metric
+from kernels.numpy_backend import NumpyBackend
+from kernels.onnx_backend import OnnxBackend
+from kernels.shards import ShardMap
+
+__all__ = ["BACKENDS", "Backend", "BackendName", "get_backend"]
+
+BackendName = Literal["numpy", "onnx-cpu", "onnx-cuda"]
+BACKENDS: tuple[BackendName, ...] = ("numpy", "onnx-cpu", "onnx-cuda")
+
+
+class Backend(Protocol):
+    """What a backend does; the methods of the grid, the shard map, the metric and `aggregate.reduce` define it."""
+
+    @property
+    def name(self) -> str:
+        """The name it is asked for by."""
+
+    @property
+    def provider(self) -> str:
+        """What runs it: `numpy`, or the execution provider that ONNX Runtime got."""
+
+    def cells(
+        self, grid: Grid, x: NDArray[np.float32], y: NDArray[np.float32], z: NDArray[np.float32]
+    ) -> NDArray[np.int32]:
+        """Return the cell of every position, as `Grid.cells` does."""
+
+    def ranks(self, grid: Grid, cells: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Return the Morton rank of every cell, as `Grid.morton_rank` has it."""
+
+    def shard_of(self, shard_map: ShardMap, ranks: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Return the shard of every rank, as `ShardMap.shard_of` does."""
+
+    def quantise(self, metric: Metric, values: NDArray[np.float32]) -> NDArray[np.int64]:
+        """Return values in steps, as `Metric.quantise` does."""
+
+    def reduce(
+        self, index: Index, size: int, values: Sequence[NDArray[np.float32]], layout: Layout
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Aggregate a batch by group, as `aggregate.reduce` does."""
+
+
+def get_backend(name: str) -> Backend:
+    """Return the backend of a name in BACKENDS.
+
+    Raises
+    ------
+    ConfigError
+        If there is none of that name, or this machine cannot run it: there is no silent fallback.
+
+    Examples
+    --------
+    >>> get_backend("numpy").provider
+    'numpy'
+    """
+    if name == "numpy":
+        return NumpyBackend()
+    if name in BACKENDS:
+        return OnnxBackend(name)
+    raise ConfigError(f"backend: expected one of {', '.join(BACKENDS)}, got {name!r}")

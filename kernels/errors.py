@@ -1,0 +1,46 @@
+"""Errors that a user meets: each says what is wrong and what to do about it."""
+
+__all__ = ["AuraError", "BadRecord", "ConfigError"]
+
+
+class AuraError(Exception):
+    """A failure with a message for the user and a hint that says what to do.
+
+    Parameters
+    ----------
+    message
+        What was expected, what came, and where.
+    hint
+        What the user can do about it; empty if the message says it already.
+    """
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}. {self.hint}" if self.hint else self.message
+
+
+class ConfigError(AuraError):
+    """The configuration or the wiring is wrong: raised when a flow is built, never while it runs."""
+
+
+class BadRecord(AuraError):
+    """Input that cannot become events; it goes to the dead letters under `reason`.
+
+    Parameters
+    ----------
+    reason
+        A short slug, one of a closed set, fit for a metric label: `truncated`, `too_large`, ...
+    message
+        The detail, with the actual value and the limit.
+    """
+
+    def __init__(self, reason: str, message: str = "") -> None:
+        super().__init__(message or reason)
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type["BadRecord"], tuple[str, str]]:
+        return type(self), (self.reason, self.message)

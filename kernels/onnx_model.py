@@ -1,0 +1,221 @@
+"""A model file, checked before anything runs it: its hash, its form, its operators, its description.
+
+The rules. A model maps `features` float32 [N, F] to `score` float32 [N], each row by itself: every value inside has N
+rows, so how events are batched cannot reach a score. It is one graph of the operators of `ALLOWED`, with all weights in
+the file, without subgraphs, functions or custom domains. Its metadata says what it is (`aura.*`, see `Model`).
+
+Sums over columns are written as a MatMul: ReduceMean and ReduceSum of ONNX Runtime change bits with the position of
+a row, which is why they are not allowed.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from hashlib import sha256 as _sha256
+from typing import Any, NamedTuple
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from kernels.errors import ConfigError
+
+__all__ = ["ALLOWED", "Feature", "Model", "Node", "read_model"]
+
+ALLOWED: frozenset[str] = frozenset(
+    "Abs Add Clip Div Gemm IsNaN Log MatMul Max Min Mul Neg ReduceMax ReduceMin Relu Sigmoid Sqrt Sub Tanh Where".split()
+)
+"""Operators that a model may use; `kernels.onnx_numpy` has each of them."""
+
+_OPSETS = range(18, 24)  # 18: axes of a reduction became an input; 23: the last that ONNX Runtime 1.22 knows
+_MAX_BYTES = 16 << 20
+_MAX_NODES = 256
+_MAX_WIDTH = 4096  # columns of any value: with blocks of 1,536 rows 25 MB
+_SOURCE = "Use the file and the hash of its model card"
+_REMAKE = "Make it as models/build.py does"
+
+
+class Feature(NamedTuple):
+    """One input of a model, and what it usually is.
+
+    Attributes
+    ----------
+    name
+        The column.
+    words, unit
+        For people.
+    typical, spread
+        Centre and scale in the training data.
+    """
+
+    name: str
+    words: str
+    unit: str
+    typical: float
+    spread: float
+
+
+class Node(NamedTuple):
+    """One operator of the graph."""
+
+    op: str
+    inputs: tuple[str, ...]
+    output: str
+    attributes: dict[str, Any]
+
+
+class Model(NamedTuple):
+    """A checked model.
+
+    Attributes
+    ----------
+    data, sha256
+        The file, and its hash, which is the model's identity.
+    role
+        `aura.role`: what it scores, `event` or `cell`.
+    version, training
+        `aura.version` and `aura.training`: what it was trained on, in words.
+    features
+        `aura.features`: the F inputs in order.
+    threshold
+        `aura.threshold`: higher scores are alerts.
+    nodes, weights
+        The graph in order of execution, and its constants.
+    """
+
+    data: bytes
+    sha256: str
+    role: str
+    version: str
+    training: str
+    features: tuple[Feature, ...]
+    threshold: float
+    nodes: tuple[Node, ...]
+    weights: dict[str, NDArray[Any]]
+
+
+def read_model(data: bytes, *, sha256: str | None = None) -> Model:
+    """Check a model file and take it apart.
+
+    Parameters
+    ----------
+    data
+        The bytes of an ONNX file.
+    sha256
+        The hash it must have, in hexadecimal; None accepts any.
+
+    Raises
+    ------
+    ConfigError
+        It is too large, has another hash, is damaged, or breaks one of the rules above.
+    """
+    if len(data) > _MAX_BYTES:
+        raise ConfigError(f"the model has {len(data)} bytes, at most {_MAX_BYTES} are accepted", _REMAKE)
+    found = _sha256(data).hexdigest()
+    if sha256 is not None and found != sha256.lower():
+        raise ConfigError(f"the model has the SHA-256 {found}, expected {sha256}", _SOURCE)
+    try:
+        proto = onnx.ModelProto.FromString(data)
+    except DecodeError as error:
+        raise ConfigError(f"the model of {len(data)} bytes is not an ONNX file, or not all of it", _SOURCE) from error
+    _check_form(proto)
+    weights = {tensor.name: _weight(tensor) for tensor in proto.graph.initializer}
+    nodes = tuple(_node(node, weights) for node in proto.graph.node)
+    described = _description(proto)
+    _check_shapes(proto, len(described["features"]))
+    return Model(data=data, sha256=found, nodes=nodes, weights=weights, **described)
+
+
+def _check_form(proto: onnx.ModelProto) -> None:
+    graph = proto.graph
+    opsets = [(entry.domain, entry.version) for entry in proto.opset_import]
+    if len(opsets) != 1 or opsets[0][0] not in ("", "ai.onnx") or opsets[0][1] not in _OPSETS:
+        raise _broken(f"operator sets {opsets}", f"the standard one, version {_OPSETS[0]} to {_OPSETS[-1]}")
+    if proto.functions or proto.training_info or graph.sparse_initializer or graph.quantization_annotation:
+        raise _broken("functions, training data, sparse or quantised weights", "one graph with dense weights")
+    if not 1 <= len(graph.node) <= _MAX_NODES:
+        raise _broken(f"{len(graph.node)} operators", f"1 to {_MAX_NODES}")
+    names = [value.name for value in graph.input], [value.name for value in graph.output]
+    if names != (["features"], ["score"]):
+        raise _broken(f"inputs {names[0]} and outputs {names[1]}", "the input 'features' and the output 'score'")
+
+
+def _weight(tensor: onnx.TensorProto) -> NDArray[Any]:
+    if tensor.external_data or tensor.data_location == onnx.TensorProto.EXTERNAL:
+        raise _broken(f"weight {tensor.name!r} in another file", "all weights inside")
+    if tensor.data_type not in (onnx.TensorProto.FLOAT, onnx.TensorProto.INT64):
+        raise _broken(f"weight {tensor.name!r} of ONNX type {tensor.data_type}", "float32, or int64 for axes")
+    if len(tensor.dims) > 2 or any(not 1 <= size <= _MAX_WIDTH for size in tensor.dims):
+        raise _broken(f"weight {tensor.name!r} of shape {list(tensor.dims)}", f"at most 2 axes of 1 to {_MAX_WIDTH}")
+    try:
+        weight = numpy_helper.to_array(tensor)
+    except (ValueError, TypeError) as error:
+        raise _broken(f"weight {tensor.name!r} that does not fill its shape ({error})", "whole weights") from error
+    if not np.isfinite(weight).all():
+        raise _broken(f"weight {tensor.name!r} with NaN or infinity", "finite weights")
+    return weight
+
+
+def _node(node: onnx.NodeProto, weights: dict[str, NDArray[Any]]) -> Node:
+    if node.domain not in ("", "ai.onnx") or node.op_type not in ALLOWED:
+        raise _broken(f"the operator {node.domain or 'ai.onnx'}.{node.op_type}", f"only {', '.join(sorted(ALLOWED))}")
+    if len(node.output) != 1:
+        raise _broken(f"{node.op_type} with {len(node.output)} outputs", "one output an operator")
+    scalar = (onnx.AttributeProto.INT, onnx.AttributeProto.FLOAT)
+    if any(attribute.type not in scalar for attribute in node.attribute):
+        raise _broken(f"{node.op_type} with an attribute that is no number", "numbers")
+    fixed: Sequence[str] = node.input[1:2] if node.op_type in ("Gemm", "MatMul", "ReduceMax", "ReduceMin") else ()
+    if any(name not in weights for name in fixed):
+        raise _broken(f"{node.op_type} by the computed value {fixed[0]!r}", "a weight there")
+    attributes = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
+    return Node(node.op_type, tuple(node.input), node.output[0], attributes)
+
+
+def _check_shapes(proto: onnx.ModelProto, features: int) -> None:
+    try:
+        onnx.checker.check_model(proto, full_check=True)
+        inferred = onnx.shape_inference.infer_shapes(proto, strict_mode=True, data_prop=True).graph
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise _broken(f"an invalid graph ({str(error).splitlines()[0]})", "a valid one") from error
+    (first,), (last,) = inferred.input, inferred.output
+    rows = first.type.tensor_type.shape.dim[0].dim_param if first.type.tensor_type.shape.dim else ""
+    shapes = {value.name: _shape(value) for value in (*inferred.input, *inferred.value_info, *inferred.output)}
+    if not rows or shapes["features"] != (rows, features) or shapes["score"] != (rows,):
+        expected = f"['N', {features}] and ['N'], as its metadata says"
+        raise _broken(f"features {list(shapes['features'])} and score {list(shapes['score'])}", expected)
+    if {first.type.tensor_type.elem_type, last.type.tensor_type.elem_type} != {onnx.TensorProto.FLOAT}:
+        raise _broken("features or score of another type", "float32")
+    for node in inferred.node:
+        shape = shapes.get(node.output[0], ())
+        if not shape or shape[0] != rows:
+            raise _broken(f"{node.op_type} that gives {node.output[0]!r} the shape {list(shape)}", "a row for each event")
+
+
+def _shape(value: onnx.ValueInfoProto) -> tuple[str | int, ...]:
+    return tuple(dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim)
+
+
+def _description(proto: onnx.ModelProto) -> dict[str, Any]:
+    said = {entry.key.removeprefix("aura."): entry.value for entry in proto.metadata_props}
+    missing = {"role", "version", "features", "threshold", "training"} - said.keys()
+    if missing:
+        raise _broken(f"no metadata for {sorted('aura.' + name for name in missing)}", "all of it")
+    if said["role"] not in ("event", "cell"):
+        raise _broken(f"aura.role {said['role']!r}", "'event' or 'cell'")
+    try:
+        features = tuple(Feature(**entry) for entry in json.loads(said["features"]))
+        numbers = [float(said["threshold"]), *(float(value) for feature in features for value in feature[3:])]
+    except (ValueError, TypeError) as error:
+        raise _broken(f"metadata that cannot be read ({error})", "what `Model` describes") from error
+    if not all(map(math.isfinite, numbers)) or any(feature.spread <= 0 for feature in features):
+        raise _broken("a threshold, typical value or spread that is no number, or a spread of 0", "finite ones")
+    if len({feature.name for feature in features}) != len(features) or not features:
+        raise _broken("aura.features empty or with a name twice", "each name once")
+    named = {name: said[name] for name in ("role", "version", "training")}
+    return {**named, "features": features, "threshold": numbers[0]}
+
+
+def _broken(got: str, expected: str) -> ConfigError:
+    return ConfigError(f"the model has {got}, expected {expected}", _REMAKE)

@@ -1,0 +1,153 @@
+"""Scores of rows of features by a model, on numpy or ONNX Runtime, with a reason in words.
+
+Rows go through a model in blocks of one fixed size, the last one filled up: a matrix product of another shape may take
+another path through the library and round differently, so a score would depend on how events were batched.
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from kernels.errors import ConfigError
+from kernels.onnx_model import Feature, Model, read_model
+from kernels.onnx_numpy import run_model
+
+__all__ = ["Backend", "Scorer"]
+
+Backend = Literal["numpy", "onnx-cpu", "onnx-cuda"]
+"""What runs a model."""
+
+_Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+# Whole tiles of every matrix kernel (4, 6, 12, 16, 24, 48 rows); a block of it stays in a core's second cache.
+_BLOCK = 1536
+# ONNX Runtime falls back to the CPU in silence where a provider cannot start; float32 products must not become TF32.
+_PROVIDERS: dict[str, tuple[str, dict[str, str]]] = {
+    "onnx-cpu": ("CPUExecutionProvider", {}),
+    "onnx-cuda": ("CUDAExecutionProvider", {"use_tf32": "0"}),
+}
+_REMARKABLE = 3.0  # deviations, in spreads, from which a single value explains a score
+_ERRORS_ONLY = 3
+
+
+class Scorer:
+    """A checked model on a backend; make one with `Scorer.load`.
+
+    Attributes
+    ----------
+    features
+        Names of the F inputs, in order.
+    threshold
+        Higher scores are alerts.
+    sha256
+        The model's identity.
+    role
+        What it scores: `event` or `cell`.
+    provider
+        What runs it: `numpy`, or the execution provider that ONNX Runtime got.
+    """
+
+    def __init__(self, model: Model, run: _Run, provider: str) -> None:
+        self.model = model
+        self.features = tuple(feature.name for feature in model.features)
+        self.threshold = model.threshold
+        self.sha256 = model.sha256
+        self.role = model.role
+        self.provider = provider
+        self._run = run
+
+    @classmethod
+    def load(cls, data: bytes, *, sha256: str | None = None, backend: Backend = "onnx-cpu") -> "Scorer":
+        """Check a model and make it ready.
+
+        Parameters
+        ----------
+        data
+            The bytes of an ONNX file.
+        sha256
+            The hash it must have; None accepts any.
+        backend
+            What runs it.
+
+        Raises
+        ------
+        ConfigError
+            The model is refused (see `kernels.onnx_model`), or the backend cannot run here.
+        """
+        model = read_model(data, sha256=sha256)
+        if backend == "numpy":
+            return cls(model, lambda block: run_model(model, block), "numpy")
+        session = _session(model, backend)
+        return cls(model, lambda block: session.run(["score"], {"features": block})[0], _PROVIDERS[backend][0])
+
+    def score(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Score each row by itself.
+
+        Parameters
+        ----------
+        features
+            (N, F), null features NaN.
+
+        Returns
+        -------
+        NDArray[np.float32]
+            (N,): the same bits for a row whatever rows it comes with.
+        """
+        if features.ndim != 2 or features.shape[1] != len(self.features) or features.dtype != np.float32:
+            got = f"{features.dtype} {list(features.shape)}"
+            raise ConfigError(f"the model takes float32 [N, {len(self.features)}], got {got}")
+        scores = np.empty(len(features), np.float32)
+        whole = len(features) - len(features) % _BLOCK
+        for start in range(0, whole, _BLOCK):
+            scores[start : start + _BLOCK] = self._run(features[start : start + _BLOCK])
+        if whole < len(features):
+            block = np.zeros((_BLOCK, len(self.features)), np.float32)
+            block[: len(features) - whole] = features[whole:]
+            scores[whole:] = self._run(block)[: len(features) - whole]
+        return scores
+
+    def explain(self, row: NDArray[np.float32]) -> str:
+        """Say in words what stands out in one row of features, shape (F,): at most two of them."""
+        deviation = np.array([_deviation(value, f) for value, f in zip(row, self.model.features, strict=True)])
+        first, *rest = np.argsort(-deviation, kind="stable")[:2].tolist()
+        if deviation[first] < 0:
+            return "nothing is known of it: every feature is null"
+        if deviation[first] < _REMARKABLE:
+            return f"an unusual combination of usual values, first of all {self._words(row, first)}"
+        named = [first, *(i for i in rest if deviation[i] >= _REMARKABLE)]
+        return "; ".join(self._words(row, i) for i in named)
+
+    def _words(self, row: NDArray[np.float32], index: int) -> str:
+        feature = self.model.features[index]
+        unit = f" {feature.unit}" if feature.unit else ""
+        typical = f"typically {feature.typical:.4g} ± {feature.spread:.2g}"
+        return f"{feature.words} is {row[index]:.4g}{unit} ({typical})"
+
+
+def _deviation(value: np.float32, feature: Feature) -> float:
+    """Return how many spreads a value lies from typical; -1 if it is null."""
+    return -1.0 if np.isnan(value) else abs(float(value) - feature.typical) / feature.spread
+
+
+def _session(model: Model, backend: Backend) -> onnxruntime.InferenceSession:
+    if backend not in _PROVIDERS:
+        raise ConfigError(f"backend is {backend!r}, expected numpy, {', '.join(_PROVIDERS)}")
+    provider, options = _PROVIDERS[backend]
+    settings = onnxruntime.SessionOptions()
+    # More threads in an operator changed bits of results; scale by processes.
+    settings.intra_op_num_threads = settings.inter_op_num_threads = 1
+    settings.use_deterministic_compute = True
+    settings.log_severity_level = _ERRORS_ONLY
+    hint = "Use the backend onnx-cpu or numpy, or a machine with a GPU and the CUDA libraries of onnxruntime-gpu"
+    if provider not in onnxruntime.get_available_providers():
+        raise ConfigError(f"backend {backend} needs {provider}, which this ONNX Runtime does not have", hint)
+    try:
+        session = onnxruntime.InferenceSession(model.data, settings, providers=[(provider, options)])
+    except Exception as error:  # its exceptions share no base class of their own
+        raise ConfigError(f"ONNX Runtime cannot load the model ({str(error).splitlines()[0]})", hint) from error
+    if session.get_providers()[0] != provider:
+        raise ConfigError(f"backend {backend} asks for {provider}, ONNX Runtime got {session.get_providers()}", hint)
+    return session

@@ -1,0 +1,1 @@
+"""Stages of a flow: bookkeeping around the kernels."""

@@ -1,0 +1,111 @@
+"""Results of a flow: one row per (window, cell), as columns, in the units of the metrics."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels.aggregate import Layout
+from kernels.grid import Grid
+from kernels.panes import Window
+from kernels.statistics import finalise, total
+from operators.window import Closed
+
+__all__ = ["AGGREGATES", "Cells", "CellsConfig", "cell_columns", "to_cells"]
+
+AGGREGATES = ("count", "agents", "sum", "mean", "min", "max", "var")
+"""What a window can ask for."""
+
+
+@dataclass(frozen=True, slots=True)
+class CellsConfig:
+    """How statistics become columns.
+
+    Parameters
+    ----------
+    grid, layout
+        The cells and the rows of the statistics.
+    windows
+        By name.
+    aggregates
+        What each window publishes, by name; the rest is null there.
+    """
+
+    grid: Grid
+    layout: Layout
+    windows: dict[str, Window]
+    aggregates: dict[str, frozenset[str]]
+
+
+@dataclass(slots=True)
+class Cells:
+    """R result rows of one shard.
+
+    Parameters
+    ----------
+    shard
+        The shard they come from.
+    columns
+        (R,) arrays, see `cell_columns`; `window` is a number into `windows`.
+    windows
+        Names.
+    """
+
+    shard: int
+    columns: dict[str, NDArray]
+    windows: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.columns["count"])
+
+
+def cell_columns(layout: Layout) -> dict[str, np.dtype]:
+    """Return the names and types of the exact columns, in the order in which they are published and hashed."""
+    exact = {"window": "i2", "start_us": "i8", "end_us": "i8", "cx": "i4", "cy": "i4", "cz": "i4", "count": "i8"}
+    exact["agents"] = "i8"
+    for metric in layout.metrics:
+        exact[f"{metric.name}_count"] = "i8"
+        exact |= {f"{metric.name}_{a}": "f8" for a in ("sum", "mean", "min", "max", "var")}
+    return {name: np.dtype(code) for name, code in exact.items()}
+
+
+def to_cells(closed: Closed, config: CellsConfig) -> Cells:
+    """Turn the exact statistics of closed windows into result columns.
+
+    Aggregates that the window did not ask for are NaN, `agents` -1.
+    """
+    window, rows = config.windows[closed.window], len(closed.rank)
+    asked = config.aggregates[closed.window]
+    cx, cy, cz = config.grid.unravel(config.grid.morton_order[closed.rank])
+    columns: dict[str, NDArray] = {
+        "window": np.full(rows, list(config.windows).index(closed.window), np.int16),
+        "start_us": closed.start_us,
+        "end_us": closed.start_us + window.length_us,
+        "cx": cx, "cy": cy, "cz": cz,
+        "count": closed.ints[0],
+        "agents": np.full(rows, -1, np.int64) if closed.agents is None else closed.agents,
+    }  # fmt: skip
+    for number, metric in enumerate(config.layout.metrics):
+        found = _metric(closed, config.layout, number)
+        for name, values in found.items():
+            keep = name == "count" or name in asked
+            columns[f"{metric.name}_{name}"] = values if keep else np.full(rows, np.nan)
+    columns["score"] = np.full(rows, np.nan, np.float32)
+    columns["revision"] = closed.revision
+    return Cells(closed.shard, columns, list(config.windows))
+
+
+def _metric(closed: Closed, layout: Layout, number: int) -> dict[str, NDArray]:
+    """Return the statistics of one metric as columns; NaN where it has no value."""
+    scale = layout.metrics[number].scale
+    n, s = closed.ints[layout.n(number)], closed.ints[layout.sum(number)]
+    limbs = (closed.ints[layout.lo(number)], closed.ints[layout.hi(number)]) if layout.square[number] else (None, None)
+    mean, var = finalise(n, s, *limbs, scale)
+    none = np.full(len(n), np.nan)
+    low = high = none
+    if layout.extrema[number]:
+        empty = n == 0
+        low = np.where(empty, np.nan, closed.floats[layout.min(number)].astype(np.float64))
+        high = np.where(empty, np.nan, closed.floats[layout.max(number)].astype(np.float64))
+    return {"count": n, "sum": total(s, scale), "mean": mean, "min": low, "max": high, "var": none if var is None else var}

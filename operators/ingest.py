@@ -1,0 +1,236 @@
+"""From decoded columns to a stamped batch: validate, guard the clock, find the late and the duplicates, follow the agents.
+
+One `Ingest` serves one source partition. What it decides about a row depends on the partition's rows before it and on
+nothing else, so framing, batch size and polling cannot change a result. Rows that cannot be events leave as dead
+letters, whole; rows that came too late for every window leave as late rows, whole.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels.dedup import Recent, find_duplicates
+from kernels.frame import encode_frame
+from kernels.grid import Grid
+from kernels.lateness import END_US, START_US, stamp
+from kernels.metric import Metric
+from kernels.motion import Motion
+from kernels.schema import MAX_LEVEL, Columns
+from operators.batch import Batch, DeadLetter, Late, Origin, Tally, length, take
+from operators.state import pack, unpack
+
+__all__ = ["FRAME_TYPE", "Ingest", "IngestConfig"]
+
+FRAME_TYPE = "application/vnd.aura.frame"
+"""Content type of a frame."""
+
+_TIME_LIMIT_US = 2**53  # 1684 to 2255: (pane, cell) pairs must fit 62 bits
+_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class IngestConfig:
+    """What a source partition checks and keeps.
+
+    Parameters
+    ----------
+    grid, metrics
+        The world and the metrics' ranges: rows outside are dead letters.
+    least_lateness_us, lateness_us
+        Least and greatest allowed lateness over the windows.
+    max_jump_us
+        Largest believed step of the running maximum; None: any.
+    future_us
+        Furthest believed time after the record's broker time; None: any.
+    dedup
+        Whether duplicates are taken out.
+    motion
+        Whether each event is given the features of its agent's movement since its last event.
+    """
+
+    grid: Grid
+    metrics: tuple[Metric, ...]
+    least_lateness_us: int
+    lateness_us: int
+    max_jump_us: int | None = None
+    future_us: int | None = None
+    dedup: bool = False
+    motion: bool = False
+
+
+@dataclass(slots=True)
+class _Rows:
+    """Rows under way through the checks: what is left, where it stood in the record, and what was taken out."""
+
+    columns: Columns
+    origin: Origin
+    index: NDArray[np.int64]
+    tally: Tally
+    outputs: list[Any] = field(default_factory=list)
+
+    def take_out(self, mask: NDArray[np.bool_]) -> tuple[Columns, NDArray[np.int64], NDArray[np.int64]]:
+        """Remove the rows under `mask`; return their columns, offsets and row numbers."""
+        gone = take(self.columns, mask)
+        offset, row = self.origin.locate(self.index[mask])
+        self.columns, self.index = take(self.columns, ~mask), self.index[~mask]
+        return gone, offset, row
+
+    def bury(self, mask: NDArray[np.bool_] | None, reason: str) -> None:
+        """Send the rows under `mask` to the dead letters, each as a frame of its own."""
+        if mask is None or not mask.any():
+            return
+        gone, offset, row = self.take_out(mask)
+        self.tally.dead_letters += len(offset)
+        for i in range(len(offset)):
+            value = encode_frame({name: values[i : i + 1] for name, values in gone.items()})
+            self.outputs.append(
+                DeadLetter(
+                    self.origin.topic, self.origin.partition, int(offset[i]), int(row[i]), value, FRAME_TYPE,
+                    "ingest", reason, _describe(gone, i),
+                )
+            )  # fmt: skip
+
+
+class Ingest:
+    """The event time, the recent identities and the agents of one partition.
+
+    Parameters
+    ----------
+    config
+        What to check.
+    state
+        What `snapshot` returned, or None at the start.
+    """
+
+    def __init__(self, config: IngestConfig, state: bytes | None = None) -> None:
+        self._config = config
+        self._max_us = START_US
+        self._recent = Recent.empty()
+        self._motion = Motion() if config.motion else None
+        self._idle = False
+        if state is not None:
+            self._restore(unpack("ingest", _VERSION, state))
+
+    def accept(
+        self,
+        columns: Columns,
+        origin: Origin,
+        *,
+        broker_us: NDArray[np.int64] | None = None,
+        names: dict[int, str] | None = None,
+        dead: Sequence[DeadLetter] = (),
+    ) -> Batch:
+        """Turn N decoded rows into a batch.
+
+        Parameters
+        ----------
+        columns
+            Canonical columns, (N,) each.
+        origin
+            Where they stood.
+        broker_us
+            (N,) the broker's time of each row's record; None: not known.
+        names
+            Text of hashed ids.
+        dead
+            What could not be decoded at all; it is counted here.
+        """
+        tally = Tally(events_in=length(columns) + len(dead), dead_letters=len(dead))
+        rows = _Rows(columns, origin, np.arange(length(columns)), tally, list(dead))
+        before_us = self._max_us
+        self._validate(rows, broker_us)
+        behind_us = self._stamp(rows)
+        if self._config.dedup:
+            behind_us = self._deduplicate(rows, behind_us)
+        if self._motion is not None and len(rows.index):
+            rows.columns = rows.columns | self._motion.features(rows.columns)
+        batch = Batch(rows.columns, origin, before_us, self._max_us, behind_us, names or {})
+        batch.tally, batch.outputs, batch.resumed = tally, rows.outputs, self._idle
+        self._idle = False
+        return batch
+
+    def pause(self, origin: Origin) -> Batch:
+        """Return the empty batch that says: this partition is idle, do not wait for it."""
+        self._idle = True
+        return Batch({}, origin, self._max_us, self._max_us, idle=True)
+
+    def finish(self, origin: Origin) -> Batch:
+        """Return the empty batch that says: this partition is at its end."""
+        before_us, self._max_us = self._max_us, END_US
+        return Batch({}, origin, before_us, END_US)
+
+    def snapshot(self) -> bytes:
+        """Return the state after the rows accepted so far."""
+        motion = self._motion.snapshot() if self._motion is not None else None
+        return pack("ingest", _VERSION, {"max_us": self._max_us, "idle": self._idle, "recent": list(self._recent), "motion": motion})
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        self._max_us, self._idle = state["max_us"], state["idle"]
+        self._recent = Recent(*state["recent"])
+        if self._motion is not None and state["motion"] is not None:
+            self._motion.restore(state["motion"])
+
+    def _validate(self, rows: _Rows, broker_us: NDArray[np.int64] | None) -> None:
+        time_us = rows.columns["time_us"]
+        if len(time_us) == 0:
+            return
+        if self._config.future_us is not None and broker_us is not None:
+            early = time_us - broker_us > self._config.future_us
+            rows.bury(early if early.any() else None, "future")
+            time_us = rows.columns["time_us"]
+        rows.bury((time_us > _TIME_LIMIT_US) | (time_us < -_TIME_LIMIT_US) if _exceeds(time_us) else None, "time_range")
+        inside = self._config.grid.inside(*(rows.columns[axis] for axis in ("x_m", "y_m", "z_m")))
+        rows.bury(None if inside is None else ~inside, "position")
+        if "level" in rows.columns:
+            high = rows.columns["level"] > MAX_LEVEL
+            rows.bury(high if high.any() else None, "level")
+        for metric in self._config.metrics:
+            if metric.name in rows.columns:
+                rows.bury(metric.out_of_range(rows.columns[metric.name]), "metric_range")
+
+    def _stamp(self, rows: _Rows) -> NDArray[np.int64] | None:
+        found = stamp(
+            rows.columns["time_us"] if rows.columns else np.empty(0, np.int64),
+            running_max_us=self._max_us,
+            lateness_us=self._config.least_lateness_us,
+            max_jump_us=self._config.max_jump_us,
+        )
+        self._max_us, behind_us = found.running_max_us, found.behind_us
+        if found.jumped is not None:
+            rows.bury(found.jumped, "clock_jump")
+            behind_us = None if behind_us is None else behind_us[~found.jumped]
+        if behind_us is None:
+            return None
+        late = behind_us > self._config.lateness_us
+        if late.any():
+            columns, offset, row = rows.take_out(late)
+            rows.tally.late += len(offset)
+            origin = rows.origin
+            rows.outputs.append(Late(origin.topic, origin.partition, columns, offset, row, behind_us[late]))
+        return behind_us[~late]
+
+    def _deduplicate(self, rows: _Rows, behind_us: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
+        if not len(rows.index):
+            return behind_us
+        columns = rows.columns
+        seq = columns.get("seq", np.zeros(len(rows.index), np.uint32))
+        repeated, self._recent = find_duplicates(
+            self._recent,
+            Recent(columns["agent_id"], columns["time_us"], seq),
+            oldest_us=self._max_us - self._config.lateness_us,
+        )
+        if repeated.any():
+            rows.tally.duplicates += len(rows.take_out(repeated)[1])
+            return None if behind_us is None else behind_us[~repeated]
+        return behind_us
+
+
+def _exceeds(time_us: NDArray[np.int64]) -> bool:
+    return len(time_us) > 0 and (int(time_us.max()) > _TIME_LIMIT_US or int(time_us.min()) < -_TIME_LIMIT_US)
+
+
+def _describe(columns: Columns, row: int) -> str:
+    return " ".join(f"{name}={values[row]}" for name, values in columns.items())

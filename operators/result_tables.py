@@ -1,0 +1,81 @@
+"""Results as Arrow tables: one schema per kind of result."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+
+import numpy as np
+import pyarrow as pa
+
+from kernels.aggregate import Layout
+from operators.alerts import FIELDS
+from operators.batch import Alerts, DeadLetter, Late, Tally
+from operators.cells import Cells, cell_columns
+
+__all__ = ["KINDS", "Output", "empty_cells", "empty_tables", "tables_of"]
+
+Output = Cells | Alerts | Late | DeadLetter | Tally
+"""What reaches a sink."""
+
+KINDS = ("cells", "alerts", "late", "dead_letters")
+"""The kinds of results that are tables."""
+
+_TEXT = pa.dictionary(pa.int32(), pa.string())
+_CODES = {"text": pa.string(), "i4": pa.int32(), "i8": pa.int64(), "u8": pa.uint64(), "f4": pa.float32()}
+_ALERTS = pa.schema([(name, _CODES[code]) for name, code in FIELDS.items()])
+_DEAD = pa.schema(
+    [
+        (f.name, {int: pa.int64(), bytes: pa.binary(), str: pa.string()}[f.type])  # type: ignore[index]
+        for f in fields(DeadLetter)
+    ]
+)
+_LATE = pa.schema([("topic", _TEXT), ("partition", pa.int32())] + [(n, pa.int64()) for n in ("offset", "row", "behind_us")])
+
+
+def tables_of(outputs: Sequence[Cells | Alerts | Late | DeadLetter]) -> dict[str, pa.Table]:
+    """Return the outputs as one table a kind; kinds without output are left out."""
+    cells = [o for o in outputs if isinstance(o, Cells) and len(o)]
+    alerts = [row for o in outputs if isinstance(o, Alerts) for row in o.rows]
+    late = [o for o in outputs if isinstance(o, Late)]
+    dead = [o for o in outputs if isinstance(o, DeadLetter)]
+    found = {}
+    if cells:
+        found["cells"] = pa.concat_tables([_cells(c) for c in cells], promote_options="default")
+    if alerts:
+        found["alerts"] = pa.Table.from_pylist(alerts, _ALERTS)
+    if late:
+        found["late"] = pa.concat_tables([_late(o) for o in late], promote_options="default")
+    if dead:
+        found["dead_letters"] = pa.Table.from_pydict({f: [getattr(d, f) for d in dead] for f in _DEAD.names}, _DEAD)
+    return found
+
+
+def empty_tables() -> dict[str, pa.Table]:
+    """Return the tables of the kinds whose columns do not depend on the configuration, without rows."""
+    return {"alerts": _ALERTS.empty_table(), "late": _LATE.empty_table(), "dead_letters": _DEAD.empty_table()}
+
+
+def empty_cells(layout: Layout) -> pa.Table:
+    """Return the table of cells without rows: the columns that every run publishes, in their order."""
+    fields = [(name, pa.from_numpy_dtype(dtype)) for name, dtype in cell_columns(layout).items()]
+    fields[0] = ("window", _TEXT)
+    return pa.schema([*fields, ("score", pa.float32()), ("model", _TEXT), ("revision", pa.int32())]).empty_table()
+
+
+def _cells(cells: Cells) -> pa.Table:
+    arrays = {name: pa.array(values) for name, values in cells.columns.items()}
+    names = pa.array(cells.windows, pa.string())
+    arrays["window"] = pa.DictionaryArray.from_arrays(pa.array(cells.columns["window"], pa.int32()), names)
+    arrays["shard"] = pa.array(np.full(len(cells), cells.shard, np.int32))
+    return pa.table(arrays)
+
+
+def _late(late: Late) -> pa.Table:
+    rows = len(late.offset)
+    arrays = {
+        "topic": pa.array([late.topic] * rows, pa.string()).dictionary_encode(),
+        "partition": pa.array(np.full(rows, late.partition, np.int32)),
+        "offset": pa.array(late.offset),
+        "row": pa.array(late.row),
+        "behind_us": pa.array(late.behind_us),
+    }
+    return pa.table(arrays | {name: pa.array(values) for name, values in late.columns.items()})

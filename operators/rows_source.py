@@ -1,0 +1,90 @@
+"""A bounded source of rows in memory: the logical partitions of a file, in batches."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
+
+from operators.batch import Batch, DeadLetter, Origin, length, take
+from operators.ingest import Ingest, IngestConfig
+from operators.partitioned import PartitionRows
+from operators.progress import Progress
+from operators.state import pack, unpack
+
+__all__ = ["RowsSource"]
+
+_VERSION = 1
+
+
+class RowsSource(FixedPartitionedSource[Batch, bytes]):
+    """The partitions of a file that has been read.
+
+    Parameters
+    ----------
+    name
+        Of the file: the topic of its origins.
+    parts
+        One a partition.
+    config
+        What to check.
+    batch_rows
+        Rows a batch; the results do not depend on it.
+    progress
+        Told of the rows read.
+    """
+
+    def __init__(
+        self, name: str, parts: Sequence[PartitionRows], config: IngestConfig, *, batch_rows: int, progress: Progress
+    ) -> None:
+        self._name, self._parts, self._config = name, parts, config
+        self._batch_rows, self._progress = batch_rows, progress
+        progress.total = sum(length(part.columns) for part in parts)
+
+    def list_parts(self) -> list[str]:
+        """Return the names of the partitions."""
+        return [str(k) for k in range(len(self._parts))]
+
+    def build_part(self, step_id: str, for_part: str, resume_state: bytes | None) -> "_Partition":  # noqa: ARG002 (Bytewax names it)
+        """Return partition `for_part`, after what `resume_state` says was delivered."""
+        number = int(for_part)
+        origin = (self._name, number)
+        return _Partition(self._parts[number], origin, self._config, self._batch_rows, self._progress, resume_state)
+
+
+class _Partition(StatefulSourcePartition[Batch, bytes]):
+    def __init__(
+        self,
+        part: PartitionRows,
+        origin: tuple[str, int],
+        config: IngestConfig,
+        batch_rows: int,
+        progress: Progress,
+        resume_state: bytes | None,
+    ) -> None:
+        self._part, self._origin, self._batch_rows, self._progress = part, origin, batch_rows, progress
+        state = unpack("rows", _VERSION, resume_state) if resume_state is not None else {}
+        self._next, self._ended = state.get("next", 0), state.get("ended", False)
+        self._ingest = Ingest(config, state.get("ingest"))
+
+    def next_batch(self) -> list[Batch]:
+        """Return the next rows as a batch, then the end of the partition, then stop."""
+        if self._ended:
+            raise StopIteration
+        first, size = self._next, length(self._part.columns)
+        # The rows that could not be mapped go with the first batch: they have no time that would give them a place.
+        dead = self._part.dead if first == 0 else ()
+        if first >= size and not (dead and first == 0):
+            self._ended = True
+            return [self._ingest.finish(self._place(np.empty(0, np.int64)))]
+        rows = slice(first, first + self._batch_rows)
+        columns = take(self._part.columns, rows)  # type: ignore[arg-type]
+        batch = self._ingest.accept(
+            columns, self._place(self._part.row[rows]), names=self._part.names, dead=[self._letter(d) for d in dead]
+        )
+        self._next = max(first + self._batch_rows, 1)
+        self._progress.done += length(columns)
+        return [batch]
+
+    def snapshot(self) -> bytes:
+        """Return the position after what was delivered."""
+        return pack("rows", _VERSION, {"next": self._next, "ended": self._ended, "ingest": self._ingest.snapshot()})

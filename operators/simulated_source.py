@@ -1,0 +1,104 @@
+"""The simulated population as a source: one partition of it per source partition, a frame at a time."""
+
+from collections.abc import Callable
+
+import numpy as np
+from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
+
+from kernels.simulate import Population
+from operators.batch import Batch, Origin, length
+from operators.ingest import Ingest, IngestConfig
+from operators.progress import Progress
+from operators.state import pack, unpack
+
+__all__ = ["SimulatedSource"]
+
+_VERSION = 1
+_NONE = np.empty(0, np.int64)
+
+
+class SimulatedSource(FixedPartitionedSource[Batch, bytes]):
+    """A population that is simulated while it is read.
+
+    Parameters
+    ----------
+    populations
+        Makes partition k of the population.
+    partitions
+        How many there are.
+    ticks
+        How many ticks each partition lives.
+    config
+        What to check.
+    progress
+        Told of the events made.
+    """
+
+    def __init__(
+        self,
+        populations: Callable[[int], Population],
+        partitions: int,
+        ticks: int,
+        config: IngestConfig,
+        progress: Progress,
+    ) -> None:
+        self._populations, self._partitions, self._ticks = populations, partitions, ticks
+        self._config, self._progress = config, progress
+
+    def list_parts(self) -> list[str]:
+        """Return the names of the partitions."""
+        return [str(k) for k in range(self._partitions)]
+
+    def build_part(self, step_id: str, for_part: str, resume_state: bytes | None) -> "_Partition":  # noqa: ARG002 (Bytewax names it)
+        """Return partition `for_part`, after what `resume_state` says was delivered."""
+        number = int(for_part)
+        return _Partition(
+            self._populations(number), number, self._ticks, self._config, self._progress, resume_state
+        )
+
+
+class _Partition(StatefulSourcePartition[Batch, bytes]):
+    """Its offset counts frames, from 0; `tick` and `frame` say which is next."""
+
+    def __init__(
+        self,
+        population: Population,
+        number: int,
+        ticks: int,
+        config: IngestConfig,
+        progress: Progress,
+        resume_state: bytes | None,
+    ) -> None:
+        state = unpack("simulated", _VERSION, resume_state) if resume_state is not None else {}
+        self._population, self._number, self._ticks, self._progress = population, number, ticks, progress
+        self._tick, self._frame, self._offset = state.get("tick", 0), state.get("frame", 0), state.get("offset", 0)
+        self._ended = state.get("ended", False)
+        self._ingest = Ingest(config, state.get("ingest"))
+        self._frames = iter(())
+        if self._tick < ticks:
+            self._frames = population.frames(self._tick)
+            for _ in range(self._frame):
+                next(self._frames)
+
+    def next_batch(self) -> list[Batch]:
+        """Return the next frame as a batch, then the end of the partition, then stop."""
+        if self._ended:
+            raise StopIteration
+        columns = next(self._frames, None)
+        if columns is None and self._tick + 1 < self._ticks:
+            self._tick, self._frame = self._tick + 1, 0
+            self._frames = self._population.frames(self._tick)
+            columns = next(self._frames, None)
+        if columns is None:
+            self._ended = True
+            return [self._ingest.finish(Origin("simulate", self._number, _NONE, _NONE, _NONE))]
+        start = np.zeros(1, np.int64)
+        origin = Origin("simulate", self._number, start, np.array([self._offset]), start)
+        self._frame, self._offset = self._frame + 1, self._offset + 1
+        self._progress.done += length(columns)
+        return [self._ingest.accept(columns, origin)]
+
+    def snapshot(self) -> bytes:
+        """Return the position after what was delivered."""
+        state = {"tick": self._tick, "frame": self._frame, "offset": self._offset, "ended": self._ended}
+        return pack("simulated", _VERSION, state | {"ingest": self._ingest.snapshot()})

@@ -1,0 +1,32 @@
+"""The command line `aura`: every command, and how its failures end.
+
+Exit codes: 0 done, 1 the run failed, 2 bad usage or configuration.
+"""
+
+import sys
+
+import typer
+
+from kernels.errors import AuraError, ConfigError
+from service import config, run
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Telemetry of agent populations as a stream: exact statistics per region and window, scores, alerts.",
+)
+app.add_typer(config.app, name="config")
+app.command("run", epilog=run.EXAMPLES)(run.command)
+
+
+def main() -> None:
+    """Run the command line; an expected failure is one message on standard error."""
+    try:
+        app()
+    except AuraError as error:
+        print(f"aura: {error.message}", file=sys.stderr)
+        if error.hint:
+            print(f"      {error.hint}", file=sys.stderr)
+        sys.exit(2 if isinstance(error, ConfigError) else 1)

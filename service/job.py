@@ -1,0 +1,108 @@
+"""One run of the flow of cells: the start-up in numbered steps, the engine, and the end."""
+
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+from bytewax.testing import run_main
+
+from flows import cells
+from flows.plan import Plan
+from flows.settings.root import Settings
+from flows.sources import Input, open_input
+from kernels.errors import AuraError, ConfigError
+from kernels.simulate import exponential_levels
+from operators.file_sink import FileSink, clear_parts
+from operators.progress import Progress
+from operators.result_tables import empty_cells
+from operators.results import finalise, write_summary
+from service.console import Console
+from service.engine import engine
+
+__all__ = ["Job"]
+
+
+@dataclass
+class Job:
+    """A run of `settings`.
+
+    Parameters
+    ----------
+    settings
+        Validated.
+    sink
+        `files` or `kafka`.
+    until_end
+        A Kafka source stops at what is the end when the run begins.
+    console
+        Who is told.
+    """
+
+    settings: Settings
+    sink: str
+    until_end: bool
+    console: Console
+    progress: Progress = field(default_factory=Progress)
+
+    def run(self) -> dict[str, Any]:
+        """Run to the end of the source; return the summary."""
+        if self.sink not in {"files", "kafka"}:
+            raise ConfigError(f"--sink {self.sink!r}: allowed are files and kafka")
+        given = open_input(self.settings, until_end=self.until_end)
+        plan = Plan.of(self.settings, columns=given.columns, partitions=given.partitions)
+        self._announce(given, plan)
+        directory = self.settings.sink.directory
+        directory.mkdir(parents=True, exist_ok=True)
+        clear_parts(directory)
+        source = given.build(plan.ingest, self.progress)
+        flow = cells.build(source, FileSink(directory, plan.sink_partitions), plan)
+        start = time.perf_counter()
+        with self.console.progress(self.progress), engine(directory / "aura.log"):
+            run_main(flow)
+        return self._end(plan, time.perf_counter() - start)
+
+    def _announce(self, given: Input, plan: Plan) -> None:
+        """Print the steps of the start-up, in their order."""
+        settings, say = self.settings, self.console.step
+        say("backends", f"{plan.backend.name} ({plan.backend.provider})")
+        memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+        say("resources", f"{os.cpu_count()} CPU cores, {memory_gib:.0f} GiB of memory, {_gpus()}")
+        models = [f"{settings.models[name].role}: {name} {m.sha256[:12]}" for name, m in plan.models.items()]
+        say("models", ", ".join(models) or "none configured")
+        stages = [s.name for s in plan.row_stages] + ["combine", "window"] + [s.name for s in plan.cell_stages]
+        say("flows", f"cells: {given.name} in {given.partitions} partitions -> {' -> '.join(stages)} -> {self.sink}")
+        layers, counts = len(settings.field.layers), settings.levels.time_scales_ms
+        say("services", f"configured, not part of this flow: {layers} field layers, {len(counts)} levels")
+        say("agents", _agents(settings, given))
+
+    def _end(self, plan: Plan, seconds: float) -> dict[str, Any]:
+        """Put the results together; check that every event is accounted for."""
+        directory = self.settings.sink.directory
+        tally, tables = finalise(directory, empty_cells(plan.cells.layout), model=plan.cell_model)
+        clear_parts(directory)
+        more = {
+            "seconds": round(seconds, 3),
+            "events_per_s": round(tally.events_in / seconds, 1),
+            "backend": plan.backend.name,
+            "provider": plan.backend.provider,
+            "level": "none",
+        }
+        summary = write_summary(directory, tally, tables, more)
+        if not tally.balanced:
+            raise AuraError(f"the account does not balance: {tally}", "This is a fault in AURA: please report it")
+        return summary
+
+
+def _gpus() -> str:
+    found = "CUDAExecutionProvider" in onnxruntime.get_available_providers() and Path("/dev/nvidia0").exists()
+    return "a CUDA GPU" if found else "no GPU"
+
+
+def _agents(settings: Settings, given: Input) -> str:
+    if given.name != "simulate":
+        return "as they come"
+    counts = exponential_levels(settings.simulate.agents)
+    return f"{sum(counts):,} over 7 levels: " + ", ".join(f"{n:,}" for n in counts)

@@ -1,0 +1,82 @@
+"""The slow obvious version of the flow of cells: one event at a time, in plain Python, with exact fractions."""
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+from kernels.metric import Metric
+from kernels.panes import Window
+
+__all__ = ["Row", "account", "windows"]
+
+
+class Row(NamedTuple):
+    """One event: agent, time, cell, metric values (None: no value)."""
+
+    agent_id: int
+    time_us: int
+    seq: int
+    cell: tuple[int, int, int]
+    values: tuple[float | None, ...]
+
+
+def account(
+    partitions: Mapping[int, Sequence[Row]], windows: Sequence[Window], *, dedup: bool = False, max_jump_us: int | None = None
+) -> tuple[dict[str, int], dict[Window, list[Row]]]:
+    """Return what became of every event, and the events that each window counts."""
+    counts = dict.fromkeys(("windowed", "late", "duplicates", "dead_letters"), 0)
+    kept: dict[Window, list[Row]] = {w: [] for w in windows}
+    for rows in partitions.values():
+        latest, seen = None, set()
+        for row in rows:
+            behind = 0 if latest is None else max(latest - row.time_us, 0)
+            if latest is not None and max_jump_us is not None and row.time_us > latest + max_jump_us:
+                counts["dead_letters"] += 1
+                continue
+            latest = row.time_us if latest is None else max(latest, row.time_us)
+            identity = (row.agent_id, row.time_us, row.seq)
+            if behind > max(w.lateness_us for w in windows):
+                counts["late"] += 1
+            elif dedup and identity in seen:
+                counts["duplicates"] += 1
+            else:
+                counts["windowed"] += 1
+                seen.add(identity)
+                for window in windows:
+                    if behind <= window.lateness_us:
+                        kept[window].append(row)
+    return counts, kept
+
+
+def windows(kept: Mapping[Window, Sequence[Row]], metrics: Sequence[Metric]) -> dict[tuple[Any, ...], dict[str, Any]]:
+    """Return the result rows by (window, start, cx, cy, cz)."""
+    cells: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
+    for window, rows in kept.items():
+        for row in rows:
+            last = row.time_us // window.slide_us
+            first = -((window.length_us - row.time_us - 1) // window.slide_us)
+            for k in range(first, last + 1):
+                start = k * window.slide_us
+                if start <= row.time_us < start + window.length_us:
+                    cells[window.name, start, *row.cell].append(row)
+    return {key: _statistics(rows, metrics) for key, rows in cells.items()}
+
+
+def _statistics(rows: Sequence[Row], metrics: Sequence[Metric]) -> dict[str, Any]:
+    found: dict[str, Any] = {"count": len(rows), "agents": len({row.agent_id for row in rows})}
+    for number, metric in enumerate(metrics):
+        values = [row.values[number] for row in rows if row.values[number] is not None]
+        steps = [round(Fraction(v) * Fraction(metric.scale)) for v in values]  # round() is to even
+        n, s = len(steps), sum(steps)
+        found[f"{metric.name}_count"] = n
+        found[f"{metric.name}_sum"] = float(Fraction(s) / Fraction(metric.scale))
+        mean = Fraction(s, n) if n else None
+        var = sum((q - mean) ** 2 for q in steps) / n if n and mean is not None else None
+        scale = Fraction(metric.scale)
+        found[f"{metric.name}_mean"] = math.nan if mean is None else float(mean / scale)
+        found[f"{metric.name}_var"] = math.nan if var is None else float(var / scale**2)
+        found[f"{metric.name}_min"] = min(values, default=math.nan)
+        found[f"{metric.name}_max"] = max(values, default=math.nan)
+    return found
