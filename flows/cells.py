@@ -13,12 +13,8 @@ from bytewax.inputs import FixedPartitionedSource
 from bytewax.outputs import FixedPartitionedSink
 
 from flows.plan import Plan
-from flows.settings.root import load
-from flows.sources import open_input
 from operators.batch import Batch
-from operators.file_sink import FileSink
 from operators.guard import guarded
-from operators.progress import Progress
 from operators.result_tables import Output
 
 __all__ = ["build", "from_env"]
@@ -46,9 +42,9 @@ def from_env() -> Dataflow:
     `AURA_PROFILE` names the profile (flights), further `AURA_*` variables override it. `aura collect` puts the parts of
     the finished run together.
     """
+    # Here, not above: assemble imports this module for `build`.
+    from flows.assemble import assemble  # noqa: PLC0415
+    from flows.settings.root import load  # noqa: PLC0415
+
     env = {name: value for name, value in os.environ.items() if name != "AURA_PROFILE"}
-    settings = load(os.environ.get("AURA_PROFILE", "flights"), env=env).settings
-    given = open_input(settings)
-    plan = Plan.of(settings, columns=given.columns, partitions=given.partitions)
-    source = given.build(plan.ingest, Progress())
-    return build(source, FileSink(settings.sink.directory, plan.sink_partitions), plan)
+    return assemble(load(os.environ.get("AURA_PROFILE", "flights"), env=env).settings).flow

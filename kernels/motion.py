@@ -36,7 +36,9 @@ MOTION_FEATURES: Mapping[str, str] = {
 
 _POSITION = ("x_m", "y_m", "z_m")
 _METRICS = ("heading_rad", "speed_mps", "energy")
-_LAST = np.dtype([("time_us", "<i8"), ("moved_us", "<i8"), *((name, "<f4") for name in (*_POSITION, *_METRICS))])
+_LAST = np.dtype(
+    [("time_us", "<i8"), ("moved_us", "<i8"), *((name, "<f4") for name in (*_POSITION, *_METRICS))]
+)
 _NAMES = _LAST.names or ()
 _NEVER_SEEN = np.array((-(2**62), -(2**62), *[0] * 6), _LAST)
 _READ = ("agent_id", "time_us", *_POSITION, *_METRICS, "climb_mps")
@@ -86,11 +88,11 @@ class Motion:
         Returns
         -------
         dict[str, NDArray[np.float32]]
-            (N,) for each name of `MOTION_FEATURES`: seconds since the event before, and since the position last changed;
-            distance over ground, height, change of reported speed, of heading (the short way round) and of energy since
-            the event before, per second; how far the implied speed and climb lie from the reported ones; the part of the
-            implied velocity that is across the reported heading (clockwise from y). NaN where the rules or a null leave
-            no value.
+            (N,) for each name of `MOTION_FEATURES`: seconds since the event before, and since the position last
+            changed; distance over ground, height, change of reported speed, of heading (the short way round) and of
+            energy since the event before, per second; how far the implied speed and climb lie from the reported ones;
+            the part of the implied velocity that is across the reported heading (clockwise from y). NaN where the
+            rules or a null leave no value.
         """
         events = len(columns["agent_id"])
         events = len(columns["agent_id"])
@@ -103,7 +105,7 @@ class Motion:
         return {name: np.concatenate([_NONE, *(chunk[name] for chunk in chunks)]) for name in MOTION_FEATURES}
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
-        """Return the state as arrays, one element an agent in order of id, and the running maximum as `newest_us` (1,)."""
+        """Return the state as arrays, an element an agent in order of id, and `newest_us` (1,), the running maximum."""
         ids, rows = self._table.sorted()
         state = {name: np.ascontiguousarray(rows[name]) for name in _NAMES}
         return {"agent_id": ids, **state, "newest_us": np.array([self._newest_us])}
@@ -130,7 +132,9 @@ class Motion:
         source[order.take(begins)] = np.arange(len(known))
         before = {name: np.concatenate((known[name], now[name])).take(source) for name in _READ[1:-1]}
         forgotten = before["time_us"] < newest_us - self._silence_us
-        now["moved_us"] = _moved_us(now, before, forgotten, known["moved_us"], order, begins)
+        now["moved_us"] = _moved_us(
+            now, before, forgotten, known_us=known["moved_us"], order=order, begins=begins
+        )
         self._remember(now, slots, order.take(np.append(begins[1:], len(order)) - 1))
         self._newest_us = int(newest_us[-1])
         dt_s = ((time_us - before["time_us"]) * 1e-6).astype(np.float32)
@@ -141,7 +145,9 @@ class Motion:
         horizon_us = self._newest_us - self._silence_us
         return self._table.slots(agents, live=lambda rows: rows["time_us"] >= horizon_us)
 
-    def _remember(self, now: Mapping[str, NDArray[Any]], slots: NDArray[np.int64], last: NDArray[np.int64]) -> None:
+    def _remember(
+        self, now: Mapping[str, NDArray[Any]], slots: NDArray[np.int64], last: NDArray[np.int64]
+    ) -> None:
         rows = np.empty(len(last), _LAST)
         for name in _NAMES:
             rows[name] = now[name].take(last)
@@ -163,6 +169,7 @@ def _moved_us(
     now: Mapping[str, NDArray[Any]],
     before: Mapping[str, NDArray[Any]],
     forgotten: NDArray[np.bool_],
+    *,
     known_us: NDArray[np.int64],
     order: NDArray[np.int64],
     begins: NDArray[np.int64],

@@ -1,22 +1,22 @@
 """A model file, checked before anything runs it: its hash, its form, its operators, its description.
 
-The rules. A model maps `features` float32 [N, F] to `score` float32 [N], each row by itself: every value inside has N
-rows, so how events are batched cannot reach a score. It is one graph of the operators of `ALLOWED`, with all weights in
-the file, without subgraphs, functions or custom domains. Its metadata says what it is (`aura.*`, see `Model`).
+The rules. A model maps `features` float32 [N, F] to `score` float32 [N], each event by itself: every value inside has N
+as the length of one axis and nothing is summed along it, so how events are batched cannot reach a score. It is one
+graph of the operators of `ALLOWED`, with all weights in the file, without subgraphs, functions or custom domains. Its
+metadata says what it is (`aura.*`, see `Model`).
 
-Sums over columns are written as a MatMul: ReduceMean and ReduceSum of ONNX Runtime change bits with the position of
-a row, which is why they are not allowed.
+A sum over features is written as a MatMul: ReduceMean and ReduceSum of ONNX Runtime change bits with the place of an
+event in the block, which is why they are not allowed.
 """
 
 import json
 import math
-from collections.abc import Sequence
 from hashlib import sha256 as _sha256
 from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # its stubs are not among the tools
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
@@ -24,15 +24,19 @@ from kernels.errors import ConfigError
 
 __all__ = ["ALLOWED", "Feature", "Model", "Node", "read_model"]
 
-ALLOWED: frozenset[str] = frozenset(
-    "Abs Add Clip Div Gemm IsNaN Log MatMul Max Min Mul Neg ReduceMax ReduceMin Relu Sigmoid Sqrt Sub Tanh Where".split()
-)
+ALLOWED = frozenset(
+    {
+        "Abs", "Add", "Clip", "Div", "Gemm", "IsNaN", "Log", "MatMul", "Max", "Min", "Mul", "Neg", "ReduceMax",
+        "ReduceMin", "Relu", "Sigmoid", "Sqrt", "Sub", "Tanh", "Transpose", "Where",
+    }
+)  # fmt: skip
 """Operators that a model may use; `kernels.onnx_numpy` has each of them."""
 
 _OPSETS = range(18, 24)  # 18: axes of a reduction became an input; 23: the last that ONNX Runtime 1.22 knows
 _MAX_BYTES = 16 << 20
 _MAX_NODES = 256
 _MAX_WIDTH = 4096  # columns of any value: with blocks of 1,536 rows 25 MB
+_NEEDS_WEIGHT = frozenset({"Gemm", "MatMul", "ReduceMax", "ReduceMin"})
 _SOURCE = "Use the file and the hash of its model card"
 _REMAKE = "Make it as models/build.py does"
 
@@ -119,7 +123,9 @@ def read_model(data: bytes, *, sha256: str | None = None) -> Model:
     try:
         proto = onnx.ModelProto.FromString(data)
     except DecodeError as error:
-        raise ConfigError(f"the model of {len(data)} bytes is not an ONNX file, or not all of it", _SOURCE) from error
+        raise ConfigError(
+            f"the model of {len(data)} bytes is not an ONNX file, or not all of it", _SOURCE
+        ) from error
     _check_form(proto)
     weights = {tensor.name: _weight(tensor) for tensor in proto.graph.initializer}
     nodes = tuple(_node(node, weights) for node in proto.graph.node)
@@ -139,7 +145,9 @@ def _check_form(proto: onnx.ModelProto) -> None:
         raise _broken(f"{len(graph.node)} operators", f"1 to {_MAX_NODES}")
     names = [value.name for value in graph.input], [value.name for value in graph.output]
     if names != (["features"], ["score"]):
-        raise _broken(f"inputs {names[0]} and outputs {names[1]}", "the input 'features' and the output 'score'")
+        raise _broken(
+            f"inputs {names[0]} and outputs {names[1]}", "the input 'features' and the output 'score'"
+        )
 
 
 def _weight(tensor: onnx.TensorProto) -> NDArray[Any]:
@@ -148,11 +156,15 @@ def _weight(tensor: onnx.TensorProto) -> NDArray[Any]:
     if tensor.data_type not in (onnx.TensorProto.FLOAT, onnx.TensorProto.INT64):
         raise _broken(f"weight {tensor.name!r} of ONNX type {tensor.data_type}", "float32, or int64 for axes")
     if len(tensor.dims) > 2 or any(not 1 <= size <= _MAX_WIDTH for size in tensor.dims):
-        raise _broken(f"weight {tensor.name!r} of shape {list(tensor.dims)}", f"at most 2 axes of 1 to {_MAX_WIDTH}")
+        raise _broken(
+            f"weight {tensor.name!r} of shape {list(tensor.dims)}", f"at most 2 axes of 1 to {_MAX_WIDTH}"
+        )
     try:
         weight = numpy_helper.to_array(tensor)
     except (ValueError, TypeError) as error:
-        raise _broken(f"weight {tensor.name!r} that does not fill its shape ({error})", "whole weights") from error
+        raise _broken(
+            f"weight {tensor.name!r} that does not fill its shape ({error})", "whole weights"
+        ) from error
     if not np.isfinite(weight).all():
         raise _broken(f"weight {tensor.name!r} with NaN or infinity", "finite weights")
     return weight
@@ -160,15 +172,18 @@ def _weight(tensor: onnx.TensorProto) -> NDArray[Any]:
 
 def _node(node: onnx.NodeProto, weights: dict[str, NDArray[Any]]) -> Node:
     if node.domain not in ("", "ai.onnx") or node.op_type not in ALLOWED:
-        raise _broken(f"the operator {node.domain or 'ai.onnx'}.{node.op_type}", f"only {', '.join(sorted(ALLOWED))}")
+        raise _broken(
+            f"the operator {node.domain or 'ai.onnx'}.{node.op_type}", f"only {', '.join(sorted(ALLOWED))}"
+        )
     if len(node.output) != 1:
         raise _broken(f"{node.op_type} with {len(node.output)} outputs", "one output an operator")
     scalar = (onnx.AttributeProto.INT, onnx.AttributeProto.FLOAT)
     if any(attribute.type not in scalar for attribute in node.attribute):
         raise _broken(f"{node.op_type} with an attribute that is no number", "numbers")
-    fixed: Sequence[str] = node.input[1:2] if node.op_type in ("Gemm", "MatMul", "ReduceMax", "ReduceMin") else ()
-    if any(name not in weights for name in fixed):
-        raise _broken(f"{node.op_type} by the computed value {fixed[0]!r}", "a weight there")
+    if node.op_type in _NEEDS_WEIGHT and not any(name in weights for name in node.input[:2]):
+        raise _broken(
+            f"{node.op_type} of {list(node.input)}, all of them computed", "a weight among the first two"
+        )
     attributes = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
     return Node(node.op_type, tuple(node.input), node.output[0], attributes)
 
@@ -181,7 +196,9 @@ def _check_shapes(proto: onnx.ModelProto, features: int) -> None:
         raise _broken(f"an invalid graph ({str(error).splitlines()[0]})", "a valid one") from error
     (first,), (last,) = inferred.input, inferred.output
     rows = first.type.tensor_type.shape.dim[0].dim_param if first.type.tensor_type.shape.dim else ""
-    shapes = {value.name: _shape(value) for value in (*inferred.input, *inferred.value_info, *inferred.output)}
+    shapes = {
+        value.name: _shape(value) for value in (*inferred.input, *inferred.value_info, *inferred.output)
+    }
     if not rows or shapes["features"] != (rows, features) or shapes["score"] != (rows,):
         expected = f"['N', {features}] and ['N'], as its metadata says"
         raise _broken(f"features {list(shapes['features'])} and score {list(shapes['score'])}", expected)
@@ -189,8 +206,12 @@ def _check_shapes(proto: onnx.ModelProto, features: int) -> None:
         raise _broken("features or score of another type", "float32")
     for node in inferred.node:
         shape = shapes.get(node.output[0], ())
-        if not shape or shape[0] != rows:
-            raise _broken(f"{node.op_type} that gives {node.output[0]!r} the shape {list(shape)}", "a row for each event")
+        if shape.count(rows) != 1 or not all(
+            size == rows or (isinstance(size, int) and size > 0) for size in shape
+        ):
+            raise _broken(
+                f"{node.op_type} that gives {node.output[0]!r} the shape {list(shape)}", f"one axis {rows!r}"
+            )
 
 
 def _shape(value: onnx.ValueInfoProto) -> tuple[str | int, ...]:
@@ -210,7 +231,9 @@ def _description(proto: onnx.ModelProto) -> dict[str, Any]:
     except (ValueError, TypeError) as error:
         raise _broken(f"metadata that cannot be read ({error})", "what `Model` describes") from error
     if not all(map(math.isfinite, numbers)) or any(feature.spread <= 0 for feature in features):
-        raise _broken("a threshold, typical value or spread that is no number, or a spread of 0", "finite ones")
+        raise _broken(
+            "a threshold, typical value or spread that is no number, or a spread of 0", "finite ones"
+        )
     if len({feature.name for feature in features}) != len(features) or not features:
         raise _broken("aura.features empty or with a name twice", "each name once")
     named = {name: said[name] for name in ("role", "version", "training")}

@@ -28,8 +28,8 @@ def run_model(model: Model, features: NDArray[np.float32]) -> NDArray[np.float32
 
 def _gemm(inputs: Sequence[Any], attributes: Mapping[str, Any]) -> Array:
     left, right, *bias = inputs
-    if attributes.get("transB", 0):
-        right = right.T
+    left = left.T if attributes.get("transA", 0) else left
+    right = right.T if attributes.get("transB", 0) else right
     product: Array = np.matmul(left, right)
     if (alpha := attributes.get("alpha", 1.0)) != 1:
         product *= np.float32(alpha)
@@ -95,6 +95,7 @@ OPERATORS: Mapping[str, Callable[[Sequence[Any], Mapping[str, Any]], Array]] = {
     "Sqrt": _elementwise(np.sqrt),
     "Sub": _elementwise(np.subtract),
     "Tanh": _elementwise(np.tanh),
+    "Transpose": _elementwise(np.transpose),
     "Where": _elementwise(np.where),
 }
 """By name, each with the inputs and attributes of ONNX."""

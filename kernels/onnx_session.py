@@ -11,8 +11,7 @@ PROVIDERS: dict[str, tuple[str, dict[str, str]]] = {
     "onnx-cpu": ("CPUExecutionProvider", {}),
     "onnx-cuda": ("CUDAExecutionProvider", {"use_tf32": "0"}),
 }
-_ERRORS_ONLY = 3
-_FATAL_ONLY = 4
+_WARNINGS, _ERRORS_ONLY, _FATAL_ONLY = 2, 3, 4  # ONNX Runtime's log levels; the first is its default
 _HINT = "Use the backend numpy or onnx-cpu, or a machine with an NVIDIA GPU and the CUDA 13 libraries"
 
 
@@ -40,15 +39,14 @@ def open_session(model: bytes, backend: str) -> onnxruntime.InferenceSession:
     settings.log_severity_level = _ERRORS_ONLY
     if provider not in (available := onnxruntime.get_available_providers()):
         raise ConfigError(f"backend {backend} needs {provider}, this ONNX Runtime has {available}", _HINT)
-    onnxruntime.set_default_logger_severity(
-        _FATAL_ONLY
-    )  # its lines about missing libraries; we say it in one
+    onnxruntime.set_default_logger_severity(_FATAL_ONLY)  # what is missing is said below, once
     try:
         session = onnxruntime.InferenceSession(model, settings, providers=[(provider, options)])
     except Exception as error:  # its exceptions share no base class of their own
-        raise ConfigError(
-            f"backend {backend} cannot load the model: {str(error).splitlines()[0]}", _HINT
-        ) from error
+        cause = str(error).splitlines()[0]
+        raise ConfigError(f"backend {backend} cannot load the model: {cause}", _HINT) from error
+    finally:
+        onnxruntime.set_default_logger_severity(_WARNINGS)
     if (got := session.get_providers())[0] != provider:
         raise ConfigError(f"backend {backend} asked for {provider}, got {got}", _HINT)
     return session

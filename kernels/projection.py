@@ -32,7 +32,7 @@ from kernels.errors import ConfigError
 
 __all__ = ["MAX_ORIGIN_LAT_DEG", "Equirectangular"]
 
-MAX_ORIGIN_LAT_DEG = 85.0  # beyond it the parallels shorten by 1 % a kilometre and a half, and at a pole there are none
+MAX_ORIGIN_LAT_DEG = 85.0  # beyond it the parallels shorten by 1 % every 6 km, and at a pole there are none
 
 _SEMI_MAJOR_M = 6_378_137.0
 _FLATTENING = 1 / 298.257223563

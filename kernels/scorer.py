@@ -4,16 +4,17 @@ Rows go through a model in blocks of one fixed size, the last one filled up: a m
 another path through the library and round differently, so a score would depend on how events were batched.
 """
 
+import math
 from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from kernels.errors import ConfigError
 from kernels.onnx_model import Feature, Model, read_model
 from kernels.onnx_numpy import run_model
+from kernels.onnx_session import PROVIDERS, open_session
 
 __all__ = ["Backend", "Scorer"]
 
@@ -24,13 +25,7 @@ _Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 # Whole tiles of every matrix kernel (4, 6, 12, 16, 24, 48 rows); a block of it stays in a core's second cache.
 _BLOCK = 1536
-# ONNX Runtime falls back to the CPU in silence where a provider cannot start; float32 products must not become TF32.
-_PROVIDERS: dict[str, tuple[str, dict[str, str]]] = {
-    "onnx-cpu": ("CPUExecutionProvider", {}),
-    "onnx-cuda": ("CUDAExecutionProvider", {"use_tf32": "0"}),
-}
 _REMARKABLE = 3.0  # deviations, in spreads, from which a single value explains a score
-_ERRORS_ONLY = 3
 
 
 class Scorer:
@@ -80,8 +75,18 @@ class Scorer:
         model = read_model(data, sha256=sha256)
         if backend == "numpy":
             return cls(model, lambda block: run_model(model, block), "numpy")
-        session = _session(model, backend)
-        return cls(model, lambda block: session.run(["score"], {"features": block})[0], _PROVIDERS[backend][0])
+        if backend not in PROVIDERS:
+            raise ConfigError(f"backend is {backend!r}, expected numpy, {', '.join(PROVIDERS)}")
+        session = open_session(data, backend)
+        return cls(
+            model, lambda block: session.run(["score"], {"features": block})[0], session.get_providers()[0]
+        )
+
+    def with_threshold(self, threshold: float) -> "Scorer":
+        """Return the same scorer with another threshold than the model's own."""
+        if not math.isfinite(threshold):
+            raise ConfigError(f"threshold is {threshold}, expected a finite number")
+        return Scorer(self.model._replace(threshold=threshold), self._run, self.provider)
 
     def score(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Score each row by itself.
@@ -111,7 +116,9 @@ class Scorer:
 
     def explain(self, row: NDArray[np.float32]) -> str:
         """Say in words what stands out in one row of features, shape (F,): at most two of them."""
-        deviation = np.array([_deviation(value, f) for value, f in zip(row, self.model.features, strict=True)])
+        deviation = np.array(
+            [_deviation(value, f) for value, f in zip(row, self.model.features, strict=True)]
+        )
         first, *rest = np.argsort(-deviation, kind="stable")[:2].tolist()
         if deviation[first] < 0:
             return "nothing is known of it: every feature is null"
@@ -130,24 +137,3 @@ class Scorer:
 def _deviation(value: np.float32, feature: Feature) -> float:
     """Return how many spreads a value lies from typical; -1 if it is null."""
     return -1.0 if np.isnan(value) else abs(float(value) - feature.typical) / feature.spread
-
-
-def _session(model: Model, backend: Backend) -> onnxruntime.InferenceSession:
-    if backend not in _PROVIDERS:
-        raise ConfigError(f"backend is {backend!r}, expected numpy, {', '.join(_PROVIDERS)}")
-    provider, options = _PROVIDERS[backend]
-    settings = onnxruntime.SessionOptions()
-    # More threads in an operator changed bits of results; scale by processes.
-    settings.intra_op_num_threads = settings.inter_op_num_threads = 1
-    settings.use_deterministic_compute = True
-    settings.log_severity_level = _ERRORS_ONLY
-    hint = "Use the backend onnx-cpu or numpy, or a machine with a GPU and the CUDA libraries of onnxruntime-gpu"
-    if provider not in onnxruntime.get_available_providers():
-        raise ConfigError(f"backend {backend} needs {provider}, which this ONNX Runtime does not have", hint)
-    try:
-        session = onnxruntime.InferenceSession(model.data, settings, providers=[(provider, options)])
-    except Exception as error:  # its exceptions share no base class of their own
-        raise ConfigError(f"ONNX Runtime cannot load the model ({str(error).splitlines()[0]})", hint) from error
-    if session.get_providers()[0] != provider:
-        raise ConfigError(f"backend {backend} asks for {provider}, ONNX Runtime got {session.get_providers()}", hint)
-    return session

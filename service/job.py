@@ -2,21 +2,20 @@
 
 import os
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import onnxruntime
 from bytewax.testing import run_main
 
-from flows import cells
+from flows.assemble import assemble
 from flows.plan import Plan
 from flows.settings.root import Settings
-from flows.sources import Input, open_input
-from kernels.errors import AuraError, ConfigError
+from flows.sources import Input
+from kernels.errors import AuraError
 from kernels.simulate import exponential_levels
-from operators.file_sink import FileSink, clear_parts
-from operators.progress import Progress
+from operators.file_sink import clear_parts
 from operators.result_tables import empty_cells
 from operators.results import finalise, write_summary
 from service.console import Console
@@ -45,24 +44,18 @@ class Job:
     sink: str
     until_end: bool
     console: Console
-    progress: Progress = field(default_factory=Progress)
 
     def run(self) -> dict[str, Any]:
         """Run to the end of the source; return the summary."""
-        if self.sink not in {"files", "kafka"}:
-            raise ConfigError(f"--sink {self.sink!r}: allowed are files and kafka")
-        given = open_input(self.settings, until_end=self.until_end)
-        plan = Plan.of(self.settings, columns=given.columns, partitions=given.partitions)
-        self._announce(given, plan)
+        made = assemble(self.settings, sink=self.sink, until_end=self.until_end)
+        self._announce(made.input, made.plan)
         directory = self.settings.sink.directory
         directory.mkdir(parents=True, exist_ok=True)
         clear_parts(directory)
-        source = given.build(plan.ingest, self.progress)
-        flow = cells.build(source, FileSink(directory, plan.sink_partitions), plan)
         start = time.perf_counter()
-        with self.console.progress(self.progress), engine(directory / "aura.log"):
-            run_main(flow)
-        return self._end(plan, time.perf_counter() - start)
+        with self.console.progress(made.progress), engine(directory / "aura.log"):
+            run_main(made.flow)
+        return self._end(made.plan, time.perf_counter() - start)
 
     def _announce(self, given: Input, plan: Plan) -> None:
         """Print the steps of the start-up, in their order."""

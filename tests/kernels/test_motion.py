@@ -1,5 +1,6 @@
 """Motion features against a loop over events, under any framing, with silence, nulls and restarts."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -17,11 +18,13 @@ _SILENCE_US = 5_000_000
 
 
 def _events(seed: int, count: int, agents: int) -> Columns:
-    """Return events of few agents: mostly ascending times with steps back, equal times and long silences; some nulls."""
+    """Return events of few agents: ascending times with some steps back, equal times and silences; some nulls."""
     rng = np.random.default_rng(seed)
     ids = rng.integers(0, 2**64, agents, dtype=np.uint64)
     ids[0] = 0  # an id like any other, although empty cells hold it too
-    steps_us = rng.choice([0, 1, 40_000, 900_000, -300_000, 6_000_000], count, p=[0.1, 0.1, 0.4, 0.3, 0.08, 0.02])
+    steps_us = rng.choice(
+        [0, 1, 40_000, 900_000, -300_000, 6_000_000], count, p=[0.1, 0.1, 0.4, 0.3, 0.08, 0.02]
+    )
     columns: Columns = {"agent_id": rng.choice(ids, count), "time_us": np.cumsum(steps_us)}
     for name in _FLOATS:
         columns[name] = rng.normal(0, 100, count).astype(np.float32)
@@ -59,7 +62,7 @@ def _one(now: dict[str, Any], before: dict[str, Any] | None) -> dict[str, np.flo
     dt_s = np.float32((now["time_us"] - before["time_us"]) * 1e-6)
     change = {name: now[name] - before[name] for name in _FLOATS}
     speed_mps = np.sqrt(change["x_m"] ** 2 + change["y_m"] ** 2) / dt_s
-    turn_rad = change["heading_rad"]
+    turn_rad, heading_rad = change["heading_rad"], now["heading_rad"]
     while abs(turn_rad) > np.float32(np.pi):
         turn_rad -= np.sign(turn_rad) * np.float32(2 * np.pi)
     return {
@@ -72,14 +75,14 @@ def _one(now: dict[str, Any], before: dict[str, Any] | None) -> dict[str, np.flo
         "energy_rate": change["energy"] / dt_s,
         "speed_gap_mps": abs(speed_mps - now["speed_mps"]),
         "climb_gap_mps": abs(change["z_m"] / dt_s - now["climb_mps"]),
-        "cross_track_mps": abs(change["x_m"] * np.cos(now["heading_rad"]) - change["y_m"] * np.sin(now["heading_rad"])) / dt_s,
+        "cross_track_mps": abs(change["x_m"] * np.cos(heading_rad) - change["y_m"] * np.sin(heading_rad))
+        / dt_s,
     }
 
 
 def _split(columns: Columns, cuts: list[int]) -> list[Columns]:
     edges = [0, *sorted(cuts), len(columns["agent_id"])]
-    pairs = zip(edges[:-1], edges[1:], strict=True)
-    return [{name: column[a:b] for name, column in columns.items()} for a, b in pairs]
+    return [{name: column[a:b] for name, column in columns.items()} for a, b in pairwise(edges)]
 
 
 def _joined(parts: list[dict[str, NDArray[np.float32]]]) -> dict[str, bytes]:
@@ -107,7 +110,9 @@ def test_any_framing_gives_the_same_bits(seed: int, cuts: list[int]) -> None:
     """However the events of a partition are cut into batches, empty ones too, every feature has the same bits."""
     columns = _events(seed, 500, 40)
     whole, cut = Motion(_SILENCE_US), Motion(_SILENCE_US)
-    assert _joined([whole.features(columns)]) == _joined([cut.features(part) for part in _split(columns, cuts)])
+    assert _joined([whole.features(columns)]) == _joined(
+        [cut.features(part) for part in _split(columns, cuts)]
+    )
 
 
 def test_batches_longer_than_a_chunk() -> None:
