@@ -16,6 +16,7 @@ from flows.plan import Plan
 from operators.batch import Batch
 from operators.guard import guarded
 from operators.result_tables import Output
+from operators.stages import over_events
 
 __all__ = ["build", "from_env"]
 
@@ -27,7 +28,7 @@ def build(
     flow = Dataflow("cells")
     batches = op.input("source", flow, source)
     for stage in plan.row_stages:
-        batches = op.map(stage.name, batches, guarded(stage.name, stage.run))
+        batches = op.map(stage.name, batches, guarded(stage.name, over_events(stage.run)))
     messages = op.flat_map("combine", batches, guarded("combine", plan.combine))
     closed = op.stateful_batch("window", messages, plan.window)
     results = op.flat_map_batch("cells", closed, guarded("cells", plan.results))

@@ -91,19 +91,20 @@ class Plan:
         grid, windows = settings.world.to_grid(), settings.windows_used
         layout = _layout(settings)
         groups = groups_of(windows, grid.size)
-        motion = _wants_motion(settings, models)
-        given = set(columns) | (set(MOTION_FEATURES) if motion else set())
-        row_stages = _row_stages(settings.event_stages, given, models)
-        _check_metrics(layout, given)
+        known, read = {*columns, *MOTION_FEATURES}, set[str]()
+        row_stages = _row_stages(settings.event_stages, known, read, models)
+        _check_metrics(layout, known - set(MOTION_FEATURES))
         cells = CellsConfig(
             grid, layout, {w.name: w for w in windows},
             {w.name: frozenset(settings.windows[w.name].aggregates) for w in windows},
         )  # fmt: skip
         shards = ShardMap.uniform(grid.size, min(settings.shards.count, grid.size))
         return cls(
-            ingest=_ingest(settings, layout, groups, motion=motion),
+            ingest=_ingest(settings, layout, groups, columns=tuple(columns), motion=bool(read & set(MOTION_FEATURES))),
             row_stages=row_stages,
-            cell_stages=_cell_stages(settings.cell_stages, set(cell_columns(layout)), models),
+            cell_stages=_cell_stages(
+                settings.cell_stages, len(row_stages) + 1, set(cell_columns(layout)) - {"window"}, models
+            ),
             combine=Combine(grid, shards, layout, groups, backend),
             windows=WindowConfig(
                 groups, partitions, grid.size, (layout.int_rows, layout.float_rows), settings.event_time.horizon
@@ -148,7 +149,9 @@ def _layout(settings: Settings) -> Layout:
     return Layout(metrics, (square,) * len(metrics), (extrema,) * len(metrics))
 
 
-def _ingest(settings: Settings, layout: Layout, groups: tuple[Group, ...], *, motion: bool) -> IngestConfig:
+def _ingest(
+    settings: Settings, layout: Layout, groups: tuple[Group, ...], *, columns: tuple[str, ...], motion: bool
+) -> IngestConfig:
     latenesses = [g.lateness_us for g in groups]
     return IngestConfig(
         settings.world.to_grid(),
@@ -159,6 +162,7 @@ def _ingest(settings: Settings, layout: Layout, groups: tuple[Group, ...], *, mo
         future_us=settings.event_time.future,
         dedup=settings.event_time.dedup,
         motion=motion,
+        columns=columns,
     )
 
 
@@ -178,60 +182,58 @@ def _load_models(settings: Settings) -> dict[str, Scorer]:
     return found
 
 
-def _wants_motion(settings: Settings, models: dict[str, Scorer]) -> bool:
-    """Whether an event model or an expression reads a feature of the agent's movement."""
-    for stage in settings.event_stages:
-        if isinstance(stage, InferenceStage) and set(models[stage.model].features) & set(MOTION_FEATURES):
-            return True
-        texts = stage.set.values() if isinstance(stage, TransformStage) else [getattr(stage, "where", "")]
-        if any(name in text for text in texts for name in MOTION_FEATURES):
-            return True
-    return False
-
-
-def _row_stages(configured: Sequence[Stage], columns: set[str], models: dict[str, Scorer]) -> tuple[Named, ...]:
-    """Build the stages over events; the columns that they add go into `columns`."""
+def _row_stages(
+    configured: Sequence[Stage], known: set[str], read: set[str], models: dict[str, Scorer]
+) -> tuple[Named, ...]:
+    """Build the stages over events; the columns that they add go into `known`, those they read into `read`."""
     found = []
     for number, stage in enumerate(configured):
         name = f"{stage.kind}_{number}"
         if isinstance(stage, TransformStage):
-            found.append(Named(name, transform_rows(_expressions(number, stage, columns))))
+            expressions = _expressions(number, stage, known)
+            read.update(*(e.columns for e in expressions.values()))
+            found.append(Named(name, transform_rows(expressions)))
         elif isinstance(stage, FilterStage):
-            found.append(Named(name, filter_rows(_predicate(number, stage, columns))))
+            where = _predicate(number, stage, known)
+            read |= where.columns
+            found.append(Named(name, filter_rows(where)))
         elif isinstance(stage, InferenceStage):
-            _check_features(number, models[stage.model], columns)
-            found.append(Named(name, score_rows(models[stage.model]), models[stage.model]))
-            columns.add("score")
+            model = models[stage.model]
+            _check_features(number, model, known)
+            read.update(model.features)
+            found.append(Named(name, score_rows(model), model))
+            known.add("score")
     return tuple(found)
 
 
-def _cell_stages(configured: Sequence[Stage], columns: set[str], models: dict[str, Scorer]) -> tuple[Named, ...]:
-    """Build the stages over (window, cell) rows."""
-    columns -= {"window"}
+def _cell_stages(
+    configured: Sequence[Stage], first: int, known: set[str], models: dict[str, Scorer]
+) -> tuple[Named, ...]:
+    """Build the stages over (window, cell) rows; `first` is the number of the first of them in the configuration."""
     found = []
-    for number, stage in enumerate(configured):
-        name = f"cell_{stage.kind}_{number}"
+    for number, stage in enumerate(configured, first):
+        name = f"{stage.kind}_{number}"
         if isinstance(stage, TransformStage):
-            found.append(Named(name, transform_cells(_expressions(number, stage, columns))))
+            found.append(Named(name, transform_cells(_expressions(number, stage, known))))
         elif isinstance(stage, FilterStage):
-            found.append(Named(name, filter_cells(_predicate(number, stage, columns))))
+            found.append(Named(name, filter_cells(_predicate(number, stage, known))))
         elif isinstance(stage, InferenceStage):
             found.append(Named(name, score_cells(models[stage.model]), models[stage.model]))
-            columns.add("score")
+            known.add("score")
     return tuple(found)
 
 
-def _expressions(number: int, stage: TransformStage, columns: set[str]) -> dict[str, Expression]:
+def _expressions(number: int, stage: TransformStage, known: set[str]) -> dict[str, Expression]:
     """Parse a transform; each expression may use the columns that the ones before it set."""
     found = {}
     for name, text in stage.set.items():
-        found[name] = _parse(f"stages.{number}.set.{name}", text, columns)
-        columns.add(name)
+        found[name] = _parse(f"stages.{number}.set.{name}", text, known)
+        known.add(name)
     return found
 
 
-def _predicate(number: int, stage: FilterStage, columns: set[str]) -> Expression:
-    expression = _parse(f"stages.{number}.where", stage.where, columns)
+def _predicate(number: int, stage: FilterStage, known: set[str]) -> Expression:
+    expression = _parse(f"stages.{number}.where", stage.where, known)
     if expression.kind != "bool":
         raise ConfigError(f"stages.{number}.where = {stage.where!r}: a number", "Compare it: speed_mps > 20")
     return expression

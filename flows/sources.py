@@ -136,5 +136,7 @@ def _kafka(settings: Settings, *, until_end: bool) -> Input:
             progress=progress,
         )
 
-    further = (*settings.metrics, *(mapping.columns if mapping is not None else ()))
+    given = settings.input.mapping
+    mapped = (*given.columns, *given.derived) if given is not None else settings.input.columns
+    further = (*settings.metrics, *mapped)
     return Input(topic, tuple(dict.fromkeys((*_CANONICAL, *further))), partitions, build)

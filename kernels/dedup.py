@@ -47,7 +47,11 @@ def find_duplicates(recent: Recent, events: Recent, *, oldest_us: int) -> tuple[
     >>> find_duplicates(Recent.empty(), e, oldest_us=0)[0].tolist()
     [False, True]
     """
-    joined = Recent(*(np.concatenate(pair) for pair in zip(recent, events, strict=True)))
+    joined = Recent(
+        np.concatenate((recent.agent_id, events.agent_id)),
+        np.concatenate((recent.time_us, events.time_us)),
+        np.concatenate((recent.seq, events.seq)),
+    )
     order = np.lexsort((joined.seq, joined.time_us, joined.agent_id))  # stable: the first of equals stays first
     same = np.ones(max(len(order) - 1, 0), np.bool_)
     for column in joined:
@@ -56,4 +60,4 @@ def find_duplicates(recent: Recent, events: Recent, *, oldest_us: int) -> tuple[
     repeated = np.zeros(len(order), np.bool_)
     repeated[order[1:][same]] = True
     kept = ~repeated & (joined.time_us >= oldest_us)
-    return repeated[len(recent.time_us) :], Recent(*(column[kept] for column in joined))
+    return repeated[len(recent.time_us) :], Recent._make(column[kept] for column in joined)

@@ -1,10 +1,10 @@
-"""The digest of results: equal if and only if every exact column of every window is, bit by bit.
+r"""The digest of results: equal if and only if every exact column of every window is, bit by bit.
 
 Each window, that is (name, start), is hashed by itself, then the list of those hashes, so that processes can hash the
 windows that they hold and add the lists up. All numbers are little-endian; SHA-256 throughout.
 
     window hash  = SHA-256(header, then its rows in the order of (cx, cy, cz))
-    header       = b"aura-digest-1\\n", the names of the row's fields joined by ",", b"\\n"
+    header       = b"aura-digest-1\n", the names of the row's fields joined by ",", b"\n"
     row          = the exact columns in the order in which they are published, each as its own type, without padding:
                    end_us i8, cx cy cz i4, count i8, agents i8 (-1: not asked for), then for each metric M
                    M_count i8, M_sum M_mean M_min M_max M_var f8 (NaN: not asked for, or no value)
@@ -13,7 +13,8 @@ windows that they hold and add the lists up. All numbers are little-endian; SHA-
                    length of the name u4, the name, start_us i8, window hash
 
 Only what is published counts, so that anyone who holds the results can recompute it. Sums, means and variances are
-functions of exact integers (kernels.statistics). Floats count by their bits, but every NaN is the same one, and -0.0 is 0.0.
+functions of exact integers (kernels.statistics). Floats count by their bits, but every NaN is the same one, and -0.0
+is 0.0.
 """
 
 import hashlib
@@ -43,7 +44,8 @@ def digest(table: Table, windows: Sequence[str], models: Sequence[str] | None = 
 def combine_digests(hashes: Mapping[tuple[str, int], bytes]) -> str:
     """Return the digest, in hex, over the hashes of all windows: those of several processes in one mapping."""
     total = hashlib.sha256()
-    for name, start_us, value in sorted((name.encode(), start, value) for (name, start), value in hashes.items()):
+    rows = sorted((name.encode(), start_us, value) for (name, start_us), value in hashes.items())
+    for name, start_us, value in rows:
         total.update(struct.pack(f"<I{len(name)}sq", len(name), name, start_us) + value)
     return total.hexdigest()
 
@@ -54,8 +56,8 @@ def window_digests(table: Table, windows: Sequence[str], models: Sequence[str] |
     Parameters
     ----------
     table
-        Columns of R rows in any order: `window` (index into `windows`), `start_us`, cx, cy, cz and the others, which are
-        hashed in the order of the mapping. All rows of a window must be here, each cell of it once.
+        Columns of R rows in any order: `window` (index into `windows`), `start_us`, cx, cy, cz and the others, which
+        are hashed in the order of the mapping. All rows of a window must be here, each cell of it once.
     windows
         Names of the windows.
     models
@@ -77,7 +79,8 @@ def window_digests(table: Table, windows: Sequence[str], models: Sequence[str] |
     >>> list(hashes), len(combine_digests(hashes))
     ([('minute', 0)], 64)
     """
-    fields = {name: _canonical(values) for name, values in table.items() if name not in {"window", "start_us", "model"}}
+    elsewhere = {"window", "start_us", "model"}
+    fields = {name: _canonical(values) for name, values in table.items() if name not in elsewhere}
     if models is not None:
         names = np.array([hashlib.sha256(model.encode()).digest() for model in models], "V32")
         fields["model"] = names[table["model"]]

@@ -1,4 +1,4 @@
-"""Formulas and conditions over columns, as a configuration writes them: parsed once, run as array operations, never `eval`.
+"""Formulas and conditions over columns, as a configuration writes them: parsed once, run on arrays, never `eval`.
 
     number      12   0.5   1e-3   a column's name
                 - + * /  and  x ** n with n from 1 to 16, which is n - 1 multiplications
@@ -14,9 +14,7 @@ on every CPU.
 
 import ast
 import operator
-import re
 import sys
-import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -26,26 +24,15 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.errors import ConfigError
+from kernels.expression_syntax import ExpressionError, fault, parse_tree
 
-__all__ = ["FUNCTIONS", "MAX_LENGTH", "Expression", "ExpressionError", "Kind"]
+__all__ = ["FUNCTIONS", "Expression", "ExpressionError", "Kind"]
 
-MAX_LENGTH = 1000
-_MAX_DEPTH = 100  # the compiler and the program recurse: far below Python's limit of 1000 frames
 _MAX_EXPONENT = 16
-_SHOWN = 60
 
 Kind = Literal["bool", "number"]
 _Values = Any  # an array, or the Python number of a constant, which takes the type of the array beside it (NEP 50)
 _Run = Callable[[Mapping[str, NDArray[Any]]], _Values]
-
-
-class ExpressionError(ConfigError):
-    """A formula that cannot be used; `position` is that of the fault in its text, counted from 1."""
-
-    def __init__(self, message: str, hint: str = "", *, position: int = 0) -> None:
-        super().__init__(message, hint)
-        self.position = position
 
 
 @dataclass(frozen=True)
@@ -83,7 +70,7 @@ class Expression:
             It is over 1000 characters, nested too deep, no formula of the grammar above, or names something unknown.
         """
         compiler = _Compiler(text, columns)
-        term = compiler.term(_tree(text))
+        term = compiler.term(parse_tree(text))
         return cls(text, term.kind, frozenset(compiler.used), term.run)
 
     def evaluate(self, columns: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
@@ -93,8 +80,8 @@ class Expression:
         """
         with np.errstate(all="ignore"):
             values = self._run(columns)
-        if isinstance(values, np.ndarray):
-            return values
+        if np.ndim(values):
+            return np.asarray(values)
         n = len(next(iter(columns.values())))
         return np.full(n, values, np.bool_ if self.kind == "bool" else np.float64)
 
@@ -103,42 +90,6 @@ class _Term(NamedTuple):
     kind: Kind
     run: _Run
     constant: int | float | None = None
-
-
-def _tree(text: str) -> ast.expr:
-    if len(text) > MAX_LENGTH:
-        raise ExpressionError(f"{len(text)} characters, at most {MAX_LENGTH}", position=MAX_LENGTH + 1)
-    strange = re.search(r"[^A-Za-z0-9_.,()<>=!+*/\s-]|[^\x00-\x7f]", text)
-    if strange:
-        raise _fault(strange.start() + 1, strange[0], f"no part of a formula; allowed: {_GRAMMAR}")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Python's opinions on what is refused below anyway
-            # In one line, with blanks instead of what stands in front, so that positions are those of `text`.
-            body = ast.parse(re.sub(r"\s", " ", text).lstrip(), mode="eval").body
-    except SyntaxError as error:
-        raise _fault(_indent(text) + (error.offset or 1), "", error.msg) from None
-    except (ValueError, RecursionError, MemoryError):
-        raise ExpressionError("nested too deep", position=1) from None
-    _check_depth(body)
-    return body
-
-
-def _indent(text: str) -> int:
-    return len(text) - len(text.lstrip())
-
-
-def _check_depth(body: ast.expr) -> None:
-    level: list[ast.AST] = [body]
-    for _ in range(_MAX_DEPTH):
-        level = [child for node in level for child in ast.iter_child_nodes(node)]
-    if level:
-        raise ExpressionError(f"nested deeper than {_MAX_DEPTH}; set a column first, and use that", position=1)
-
-
-def _fault(position: int, shown: str, message: str) -> ExpressionError:
-    place = f"at character {position}" + (f", {shown[:_SHOWN]!r}" if shown else "")
-    return ExpressionError(f"{place}: {message}", position=position)
 
 
 def _real(values: _Values) -> _Values:
@@ -177,15 +128,14 @@ _ARITY = dict.fromkeys(_UNARY, 1) | dict.fromkeys(_BINARY, 2) | {"isnull": 1, "w
 FUNCTIONS = (*_ARITY, *_MANY)
 """The names of the functions."""
 
-_GRAMMAR = f"numbers, columns, + - * / **, < <= == != >= >, and or not, ( ), {', '.join(FUNCTIONS)}"
+_ALLOWED = f"allowed: numbers, columns, + - * / **, < <= == != >= >, and or not, ( ), {', '.join(FUNCTIONS)}"
 
 
 class _Compiler:
     """Turns the nodes of a formula into closures over arrays; what is not listed in `term` is refused."""
 
     def __init__(self, text: str, columns: Collection[str]) -> None:
-        self._text, self._indent = text, _indent(text)
-        self._columns = columns
+        self._text, self._columns = text, columns
         self.used: set[str] = set()
 
     def term(self, node: ast.expr, kind: Kind | None = None) -> _Term:
@@ -213,14 +163,13 @@ class _Compiler:
             case ast.Call(func=ast.Name(id=name)):
                 term = self._call(node, name)
             case _:
-                raise self._error(node, f"no part of a formula; allowed: {_GRAMMAR}")
+                raise self._error(node, f"no part of a formula; {_ALLOWED}")
         if kind not in {None, term.kind}:
             raise self._error(node, f"expected {'a condition, such as x > 1' if kind == 'bool' else 'a number'}")
         return term
 
     def _error(self, node: ast.expr, message: str) -> ExpressionError:
-        start, end = self._indent + node.col_offset, self._indent + (node.end_col_offset or 0)
-        return _fault(start + 1, self._text[start:end], message)
+        return fault(self._text, node.col_offset, node.end_col_offset or 0, message)
 
     def _unknown(self, node: ast.expr, what: str, name: str, allowed: Sequence[str]) -> ExpressionError:
         close = "".join(f"; did you mean {match!r}?" for match in get_close_matches(name, allowed, n=1))
@@ -255,19 +204,19 @@ class _Compiler:
 
     def _operation(self, node: ast.expr, symbol: ast.AST, operands: Sequence[ast.expr]) -> _Term:
         if type(symbol) not in _OPERATORS:
-            raise self._error(node, f"no such operator; allowed: {_GRAMMAR}")
+            raise self._error(node, f"no such operator; {_ALLOWED}")
         return self._apply(node, _OPERATORS[type(symbol)], self._numbers(operands))
 
     def _power(self, node: ast.BinOp) -> _Term:
         exponent = self.term(node.right, "number").constant
-        if exponent not in range(1, _MAX_EXPONENT + 1):
+        if exponent is None or exponent not in range(1, _MAX_EXPONENT + 1):
             raise self._error(node.right, f"an exponent is a whole number from 1 to {_MAX_EXPONENT}; or use / and sqrt")
         times = int(exponent)
         return self._apply(node, lambda base: reduce(np.multiply, [base] * times), self._numbers([node.left]))
 
     def _comparison(self, node: ast.Compare) -> _Term:
         if any(type(symbol) not in _COMPARISONS for symbol in node.ops):
-            raise self._error(node, f"no such comparison; allowed: {_GRAMMAR}")
+            raise self._error(node, f"no such comparison; {_ALLOWED}")
         sides = [term.run for term in self._numbers([node.left, *node.comparators])]
         tests = [_COMPARISONS[type(symbol)] for symbol in node.ops]
 
@@ -280,9 +229,9 @@ class _Compiler:
     def _call(self, node: ast.Call, name: str) -> _Term:
         if name not in FUNCTIONS:
             raise self._unknown(node.func, "function", name, FUNCTIONS)
-        got, expected = len(node.args) + len(node.keywords), _ARITY.get(name)
-        if got < 2 if expected is None else got != expected:
-            raise self._error(node, f"{name} takes {expected or '2 or more'} in its parentheses, got {got}")
+        got, expected = len(node.args), _ARITY.get(name)
+        if node.keywords or (got < 2 if expected is None else got != expected):
+            raise self._error(node, f"{name} takes {expected or '2 or more'} in its parentheses, in order")
         if name == "where":
             condition, (yes, no) = self.term(node.args[0], "bool").run, self._numbers(node.args[1:])
             return _Term("number", lambda c: np.where(condition(c), _real(yes.run(c)), _real(no.run(c))))

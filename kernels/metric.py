@@ -82,13 +82,12 @@ class Metric:
         -------
         (N,) int64, 0 where there is no value.
         """
+        missing = np.isnan(values)
+        if missing.any():
+            values = np.where(missing, np.float32(0.0), values)
         steps = values.astype(np.float64)
         steps *= self.scale
-        np.rint(steps, out=steps)
-        missing = np.isnan(steps)
-        if missing.any():
-            steps[missing] = 0.0
-        return steps.astype(np.int64)
+        return np.rint(steps, out=steps).astype(np.int64)
 
     def out_of_range(self, values: NDArray[np.float32]) -> NDArray[np.bool_] | None:
         """Say which values (N,) are infinite or out of range; None if none is. NaN, no value, is fine."""

@@ -122,16 +122,19 @@ def read_model(data: bytes, *, sha256: str | None = None) -> Model:
         raise ConfigError(f"the model has the SHA-256 {found}, expected {sha256}", _SOURCE)
     try:
         proto = onnx.ModelProto.FromString(data)
-    except DecodeError as error:
-        raise ConfigError(
-            f"the model of {len(data)} bytes is not an ONNX file, or not all of it", _SOURCE
-        ) from error
+        return _take_apart(proto, data, found)
+    except (DecodeError, TypeError, ValueError) as error:  # the latter two come of text that is not UTF-8
+        what = f"the model of {len(data)} bytes is not an ONNX file, or not all of it"
+        raise ConfigError(what, _SOURCE) from error
+
+
+def _take_apart(proto: onnx.ModelProto, data: bytes, sha256: str) -> Model:
     _check_form(proto)
     weights = {tensor.name: _weight(tensor) for tensor in proto.graph.initializer}
     nodes = tuple(_node(node, weights) for node in proto.graph.node)
     described = _description(proto)
     _check_shapes(proto, len(described["features"]))
-    return Model(data=data, sha256=found, nodes=nodes, weights=weights, **described)
+    return Model(data=data, sha256=sha256, nodes=nodes, weights=weights, **described)
 
 
 def _check_form(proto: onnx.ModelProto) -> None:

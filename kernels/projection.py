@@ -11,15 +11,15 @@ What an event costs is a subtraction and a multiplication an axis, so every CPU 
 taken once, of the origin, and the metres per degree are rounded to whole micrometres, which is far more than math
 libraries differ by and moves a place 200 km away by 2 micrometres.
 
-How far off: all parallels are as long as the origin's here, though they shorten toward the pole. With t = |tan(phi)| of the
-origin, R = 6,371 km, and d metres from the origin, as long as t d / R is at most 1/4,
+How far off: all parallels are as long as the origin's here, though they shorten toward the pole. With t = |tan(phi)|
+of the origin, R = 6,371 km, and d metres from the origin, as long as t d / R is at most 1/4,
 
     the distance from the origin is off by at most  d (0.2 t d/R + 0.2 (1 + t**2) (d/R)**2 + 0.003 d/R)
     a place is off by at most                       d (0.6 t d/R + 0.2 (1 + t**2) (d/R)**2 + 0.003 d/R)
 
-where a place is compared to the azimuthal projection, which keeps distance and direction from the origin. From 46.8 N that
-is 3.4 m and 10 m at 10 km, and 1.4 km and 4.0 km at 200 km. (0.193 and 0.577 are the worst cases to first order; the last
-term is the flattening. The tests hold both against Vincenty's geodesics.)
+where a place is compared to the azimuthal projection, which keeps distance and direction from the origin. From 46.8 N
+that is 3.4 m and 10 m at 10 km, and 1.4 km and 4.1 km at 200 km. (0.193 and 0.577 are the worst cases to first order;
+the last term is the flattening. The tests hold both against Vincenty's geodesics.)
 """
 
 from dataclasses import dataclass, field
@@ -61,7 +61,7 @@ class Equirectangular:
     >>> swiss = Equirectangular(46.8, 8.2)
     >>> x_m, y_m = swiss.forward(np.array([46.8, 46.9]), np.array([8.3, 8.2]))
     >>> x_m.round().tolist(), y_m.round().tolist()
-    ([7634.0, 0.0], [0.0, 11116.0])
+    ([7634.0, 0.0], [0.0, 11117.0])
     """
 
     origin_lat: float

@@ -16,7 +16,7 @@ from kernels.onnx_model import Feature, Model, read_model
 from kernels.onnx_numpy import run_model
 from kernels.onnx_session import PROVIDERS, open_session
 
-__all__ = ["Backend", "Scorer"]
+__all__ = ["Backend", "Scorer", "in_digits"]
 
 Backend = Literal["numpy", "onnx-cpu", "onnx-cuda"]
 """What runs a model."""
@@ -130,8 +130,17 @@ class Scorer:
     def _words(self, row: NDArray[np.float32], index: int) -> str:
         feature = self.model.features[index]
         unit = f" {feature.unit}" if feature.unit else ""
-        typical = f"typically {feature.typical:.4g} ± {feature.spread:.2g}"
-        return f"{feature.words} is {row[index]:.4g}{unit} ({typical})"
+        typical = f"typically {in_digits(feature.typical)} ± {in_digits(feature.spread)}"
+        return f"{feature.words} is {in_digits(float(row[index]))}{unit} ({typical})"
+
+
+def in_digits(value: float) -> str:
+    """Write a number for people: three digits, or all before the point.
+
+    >>> in_digits(136_297.75), in_digits(0.00421), in_digits(-3.04)
+    ('136,298', '0.00421', '-3.04')
+    """
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def _deviation(value: np.float32, feature: Feature) -> float:

@@ -111,12 +111,12 @@ def whole_to_us(values: NDArray[np.int64], unit: str) -> tuple[NDArray[np.int64]
 
 
 def real_to_us(values: NDArray[np.float64], unit: str) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return (N,) floating-point times as microseconds, rounded to the nearest, and which of them fit; the others are 0.
+    """Return (N,) floating-point times as microseconds, rounded to nearest, and which of them fit; the others are 0.
 
     NaN and infinity do not fit.
 
-    >>> real_to_us(np.array([1.0000005, 1.0000015, np.nan]), "s")[0].tolist()
-    [1000000, 1000002, 0]
+    >>> real_to_us(np.array([1.25, np.nan]), "ms")[0].tolist(), real_to_us(np.array([0.5, 1.5]), "us")[0].tolist()
+    ([1250, 0], [0, 2])
     """
     with np.errstate(over="ignore"):
         us = np.rint(values / 1_000 if unit == "ns" else values * _US_PER[unit])

@@ -127,7 +127,7 @@ class Tally:
     @property
     def balanced(self) -> bool:
         """Whether every event that came in is accounted for."""
-        return self.events_in == sum(getattr(self, fate) for fate in FATES)
+        return self.events_in == sum(int(getattr(self, fate)) for fate in FATES)
 
     def add(self, other: "Tally") -> None:
         """Add the counts of `other` to these."""

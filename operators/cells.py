@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,14 +54,14 @@ class Cells:
     """
 
     shard: int
-    columns: dict[str, NDArray]
+    columns: dict[str, NDArray[Any]]
     windows: Sequence[str]
 
     def __len__(self) -> int:
         return len(self.columns["count"])
 
 
-def cell_columns(layout: Layout) -> dict[str, np.dtype]:
+def cell_columns(layout: Layout) -> dict[str, np.dtype[Any]]:
     """Return the names and types of the exact columns, in the order in which they are published and hashed."""
     exact = {"window": "i2", "start_us": "i8", "end_us": "i8", "cx": "i4", "cy": "i4", "cz": "i4", "count": "i8"}
     exact["agents"] = "i8"
@@ -78,7 +79,7 @@ def to_cells(closed: Closed, config: CellsConfig) -> Cells:
     window, rows = config.windows[closed.window], len(closed.rank)
     asked = config.aggregates[closed.window]
     cx, cy, cz = config.grid.unravel(config.grid.morton_order[closed.rank])
-    columns: dict[str, NDArray] = {
+    columns: dict[str, NDArray[Any]] = {
         "window": np.full(rows, list(config.windows).index(closed.window), np.int16),
         "start_us": closed.start_us,
         "end_us": closed.start_us + window.length_us,
@@ -96,12 +97,13 @@ def to_cells(closed: Closed, config: CellsConfig) -> Cells:
     return Cells(closed.shard, columns, list(config.windows))
 
 
-def _metric(closed: Closed, layout: Layout, number: int) -> dict[str, NDArray]:
+def _metric(closed: Closed, layout: Layout, number: int) -> dict[str, NDArray[Any]]:
     """Return the statistics of one metric as columns; NaN where it has no value."""
     scale = layout.metrics[number].scale
     n, s = closed.ints[layout.n(number)], closed.ints[layout.sum(number)]
-    limbs = (closed.ints[layout.lo(number)], closed.ints[layout.hi(number)]) if layout.square[number] else (None, None)
-    mean, var = finalise(n, s, *limbs, scale)
+    square = layout.square[number]
+    lo, hi = (closed.ints[layout.lo(number)], closed.ints[layout.hi(number)]) if square else (None, None)
+    mean, var = finalise(n, s, lo, hi, scale)
     none = np.full(len(n), np.nan)
     low = high = none
     if layout.extrema[number]:

@@ -6,12 +6,13 @@ it touches (tables). Which of the two only changes the cost: the sums are exact.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.aggregate import MAX_BATCH_EVENTS, Layout, group
+from kernels.aggregate import MAX_BATCH_EVENTS, Layout
+from kernels.group import group
 from kernels.backend import Backend
 from kernels.errors import ConfigError
 from kernels.grid import Grid
@@ -125,7 +126,7 @@ class Combine:
             self._part(number, each, take(columns, part), cells[part], pieces)  # type: ignore[arg-type]
 
     def _part(
-        self, number: int, each: Group, columns: dict[str, NDArray], cells: NDArray[np.int32], pieces: list[list[Piece]]
+        self, number: int, each: Group, columns: dict[str, NDArray[Any]], cells: NDArray[np.int32], pieces: list[list[Piece]]
     ) -> None:
         first_pane, count, index = _pane_index(columns["time_us"], each.pane_us, cells, self._grid.size)
         values = [columns[m.name] for m in self._layout.metrics]
@@ -140,7 +141,7 @@ class Combine:
                 own.append(Piece(number, table, blocks, None if pairs is None else pairs[shard]))
 
     def _blocks(
-        self, first_pane: int, count: int, index: NDArray, values: list[NDArray[np.float32]]
+        self, first_pane: int, count: int, index: NDArray[Any], values: list[NDArray[np.float32]]
     ) -> list[tuple[Table | None, tuple[Block, ...]]]:
         cells, order = self._grid.size, self._grid.morton_order
         ints, floats = self._backend.reduce(index, count * cells, values, self._layout)
@@ -155,7 +156,7 @@ class Combine:
         ]
 
     def _tables(
-        self, first_pane: int, index: NDArray, values: list[NDArray[np.float32]]
+        self, first_pane: int, index: NDArray[Any], values: list[NDArray[np.float32]]
     ) -> list[tuple[Table | None, tuple[Block, ...]]]:
         keys, inverse = group(index)
         ints, floats = self._backend.reduce(inverse, len(keys), values, self._layout)
@@ -166,7 +167,7 @@ class Combine:
         ]
 
     def _pairs(
-        self, number: int, first_pane: int, index: NDArray, agent_id: NDArray[np.uint64]
+        self, number: int, first_pane: int, index: NDArray[Any], agent_id: NDArray[np.uint64]
     ) -> list[Pairs] | None:
         recent = self._recent[number]
         if recent is None:
@@ -192,7 +193,7 @@ class Combine:
 
 def _pane_index(
     time_us: NDArray[np.int64], pane_us: int, cells: NDArray[np.int32], size: int
-) -> tuple[int, int, NDArray]:
+) -> tuple[int, int, NDArray[Any]]:
     """Return the first pane, the number of panes and each row's index `(pane - first) * size + cell`."""
     first, last = int(time_us.min()) // pane_us, int(time_us.max()) // pane_us
     count = last - first + 1
@@ -200,9 +201,8 @@ def _pane_index(
         return first, 1, cells
     if count == 2:
         # A comparison costs a fifth of a 64-bit division.
-        pane = (time_us >= last * pane_us).astype(np.int32)
+        pane: NDArray[Any] = (time_us >= last * pane_us).astype(np.int32)
     else:
         pane = (time_us - first * pane_us) // pane_us
-    if count * size < 2**31:
-        return first, count, pane.astype(np.int32, copy=False) * np.int32(size) + cells
-    return first, count, pane.astype(np.int64, copy=False) * size + cells
+    index: NDArray[Any] = pane.astype(np.int32 if count * size < 2**31 else np.int64, copy=False)
+    return first, count, index * size + cells

@@ -10,6 +10,7 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -60,8 +61,8 @@ class FileSink(FixedPartitionedSink[Output, bytes]):
 class _Partition(StatefulSinkPartition[Output, bytes]):
     def __init__(self, directory: Path, name: str, resume_state: bytes | None) -> None:
         self._directory, self._name = directory, name
-        state = unpack("files", _VERSION, resume_state) if resume_state is not None else {"next": 0, "tally": {}}
-        self._next, self._tally = state["next"], Tally(**state["tally"])
+        state = unpack("files", _VERSION, resume_state) if resume_state is not None else {}
+        self._next, self._tally = state.get("next", 0), Tally(**state.get("tally", {}))
         self._buffer: list[Cells | Alerts | Late | DeadLetter] = []
         for path in directory.glob(f"*-{name}-*"):
             if int(path.name.split("-")[2].split(".")[0]) >= self._next:
@@ -86,14 +87,14 @@ class _Partition(StatefulSinkPartition[Output, bytes]):
         """Write what has gathered, and the account."""
         self._flush()
         path = self._directory / f"tally-{self._name}-0.json"
-        _replace(path, lambda temporary: temporary.write_text(json.dumps(asdict(self._tally))))
+        _replace(path, partial(_write_json, asdict(self._tally)))
 
     def _flush(self) -> None:
         if not self._buffer:
             return
         for kind, table in tables_of(self._buffer).items():
             path = self._directory / f"{kind}-{self._name}-{self._next}.parquet"
-            _replace(path, lambda temporary, table=table: pq.write_table(table, temporary, compression="zstd"))
+            _replace(path, partial(pq.write_table, table, compression="zstd"))
         self._buffer, self._next = [], self._next + 1
 
 
@@ -113,6 +114,10 @@ def read_tallies(directory: Path) -> Tally:
     for path in (directory / PARTS).glob("tally-*.json"):
         total.add(Tally(**json.loads(path.read_text())))
     return total
+
+
+def _write_json(value: object, path: Path) -> None:
+    path.write_text(json.dumps(value))
 
 
 def _replace(path: Path, write: Callable[[Path], object]) -> None:

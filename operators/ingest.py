@@ -18,7 +18,7 @@ from kernels.grid import Grid
 from kernels.lateness import END_US, START_US, stamp
 from kernels.metric import Metric
 from kernels.motion import Motion
-from kernels.schema import MAX_LEVEL, Columns
+from kernels.schema import MAX_LEVEL, Columns, column_dtype
 from operators.batch import Batch, DeadLetter, Late, Origin, Tally, length, take
 from operators.state import pack, unpack
 
@@ -49,6 +49,8 @@ class IngestConfig:
         Whether duplicates are taken out.
     motion
         Whether each event is given the features of its agent's movement since its last event.
+    columns
+        Names that every batch must have: one that a record lacks holds no value there.
     """
 
     grid: Grid
@@ -59,6 +61,7 @@ class IngestConfig:
     future_us: int | None = None
     dedup: bool = False
     motion: bool = False
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -139,7 +142,7 @@ class Ingest:
             What could not be decoded at all; it is counted here.
         """
         tally = Tally(events_in=length(columns) + len(dead), dead_letters=len(dead))
-        rows = _Rows(columns, origin, np.arange(length(columns)), tally, list(dead))
+        rows = _Rows(self._complete(columns), origin, np.arange(length(columns)), tally, list(dead))
         before_us = self._max_us
         self._validate(rows, broker_us)
         behind_us = self._stamp(rows)
@@ -172,6 +175,14 @@ class Ingest:
         self._recent = Recent(*state["recent"])
         if self._motion is not None and state["motion"] is not None:
             self._motion.restore(state["motion"])
+
+    def _complete(self, columns: Columns) -> Columns:
+        """Return the columns with those that the record lacks: null, which is 0 in a column of integers."""
+        missing = [name for name in self._config.columns if name not in columns]
+        if not missing:
+            return columns
+        size = length(columns)
+        return columns | {name: _nulls(column_dtype(name), size) for name in missing}
 
     def _validate(self, rows: _Rows, broker_us: NDArray[np.int64] | None) -> None:
         time_us = rows.columns["time_us"]
@@ -226,6 +237,10 @@ class Ingest:
             rows.tally.duplicates += len(rows.take_out(repeated)[1])
             return None if behind_us is None else behind_us[~repeated]
         return behind_us
+
+
+def _nulls(dtype: np.dtype[Any], size: int) -> NDArray[Any]:
+    return np.full(size, np.nan if dtype.kind == "f" else 0, dtype)
 
 
 def _exceeds(time_us: NDArray[np.int64]) -> bool:

@@ -24,6 +24,22 @@ class Block(NamedTuple):
     ints: NDArray[np.int64]
     floats: NDArray[np.float32]
 
+    def add(self, other: "Block") -> None:
+        """Add the statistics of `other` to these, in place."""
+        np.add(self.ints, other.ints, out=self.ints)
+        np.minimum(self.floats[::2], other.floats[::2], out=self.floats[::2])
+        np.maximum(self.floats[1::2], other.floats[1::2], out=self.floats[1::2])
+
+    def copy(self) -> "Block":
+        """Return a block of its own."""
+        return self._replace(ints=self.ints.copy(), floats=self.floats.copy())
+
+    def as_table(self, number: int, cells: int) -> Table:
+        """Return the cells touched, keyed as pane or window `number`."""
+        touched = np.flatnonzero(self.ints[0])
+        key = touched + (number * cells + self.first_rank)
+        return Table(key, self.ints[:, touched], self.floats[:, touched])
+
 
 class Pairs(NamedTuple):
     """Agents seen: (K,) keys `pane * cells + rank`, (K,) agents; pairs may repeat."""
@@ -79,12 +95,13 @@ class PaneStore:
                 self._join_pairs()
 
     def table(self, low_pane: int, high_pane: int) -> Table:
-        """Return the statistics of panes low <= pane < high, sorted by key, each key once."""
+        """Return what came as tables for panes low <= pane < high, sorted by key, each key once."""
         self._join_runs()
-        low, high = self._bounds(low_pane, high_pane, self._sorted.key)
-        tables = [self._sorted.between(low, high)]
-        tables += [self._as_table(b) for p, b in sorted(self._blocks.items()) if low_pane <= p < high_pane]
-        return join([t for t in tables if len(t.key)] or tables[:1])
+        return self._sorted.between(*self._bounds(low_pane, high_pane, self._sorted.key))
+
+    def blocks(self, low_pane: int, high_pane: int) -> list[Block]:
+        """Return what came as blocks for panes low <= pane < high."""
+        return [block for pane, block in sorted(self._blocks.items()) if low_pane <= pane < high_pane]
 
     def pairs(self, low_pane: int, high_pane: int) -> Pairs:
         """Return the distinct pairs of panes low <= pane < high, sorted."""
@@ -124,11 +141,11 @@ class PaneStore:
         first = self._cut(self._sorted.key, below_pane)
         if first:
             # A copy: a view would keep the memory of what is forgotten.
-            self._sorted = Table(*(a[..., first:].copy() for a in self._sorted))
+            self._sorted = Table._make(a[..., first:].copy() for a in self._sorted)
         self._join_pairs()
         first = self._cut(self._pairs.key, below_pane)
         if first:
-            self._pairs = Pairs(*(a[first:].copy() for a in self._pairs))
+            self._pairs = Pairs._make(a[first:].copy() for a in self._pairs)
 
     def snapshot(self) -> dict[str, Any]:
         """Return the state as plain data."""
@@ -157,16 +174,9 @@ class PaneStore:
         pane = block.pane // self._ratio
         into = self._blocks.get(pane)
         if into is None:
-            self._blocks[pane] = Block(pane, block.first_rank, block.ints.copy(), block.floats.copy())
+            self._blocks[pane] = block.copy()._replace(pane=pane)
             return
-        np.add(into.ints, block.ints, out=into.ints)
-        np.minimum(into.floats[::2], block.floats[::2], out=into.floats[::2])
-        np.maximum(into.floats[1::2], block.floats[1::2], out=into.floats[1::2])
-
-    def _as_table(self, block: Block) -> Table:
-        touched = np.flatnonzero(block.ints[0])
-        key = touched + (block.pane * self._cells + block.first_rank)
-        return Table(key, block.ints[:, touched], block.floats[:, touched])
+        into.add(block)
 
     def _join_runs(self) -> None:
         if self._runs:

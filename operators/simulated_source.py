@@ -1,10 +1,11 @@
 """The simulated population as a source: one partition of it per source partition, a frame at a time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
+from kernels.schema import Columns
 from kernels.simulate import Population
 from operators.batch import Batch, Origin, length
 from operators.ingest import Ingest, IngestConfig
@@ -74,7 +75,7 @@ class _Partition(StatefulSourcePartition[Batch, bytes]):
         self._tick, self._frame, self._offset = state.get("tick", 0), state.get("frame", 0), state.get("offset", 0)
         self._ended = state.get("ended", False)
         self._ingest = Ingest(config, state.get("ingest"))
-        self._frames = iter(())
+        self._frames: Iterator[Columns] = iter(())
         if self._tick < ticks:
             self._frames = population.frames(self._tick)
             for _ in range(self._frame):

@@ -15,12 +15,20 @@ from operators.alerts import agent_alerts, cell_alerts
 from operators.batch import Alerts, Batch
 from operators.cells import Cells
 
-__all__ = ["CellStage", "RowStage", "filter_cells", "filter_rows", "score_cells", "score_rows", "transform_cells", "transform_rows"]
+__all__ = [
+    "CellStage", "RowStage", "filter_cells", "filter_rows", "over_events", "score_cells", "score_rows",
+    "transform_cells", "transform_rows",
+]  # fmt: skip
 
 RowStage = Callable[[Batch], Batch]
 """A stage over events."""
 CellStage = Callable[[Cells], tuple[Cells, Alerts | None]]
 """A stage over cells; it may raise alerts."""
+
+
+def over_events(stage: RowStage) -> RowStage:
+    """Return the stage for batches with events; the others carry nothing but a watermark, and pass."""
+    return lambda batch: stage(batch) if len(batch) else batch
 
 
 def transform_rows(expressions: Mapping[str, Expression]) -> RowStage:

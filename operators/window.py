@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from kernels.lateness import END_US, START_US
 from kernels.panes import Window
-from kernels.table import Table, count_of, distinct_pairs, spread, windows_of
+from kernels.table import Table, count_of, distinct_pairs, join, spread, windows_of
 from operators.batch import Tally
 from operators.combine import Group, Message
-from operators.pane_store import PaneStore, Piece
+from operators.pane_store import Block, PaneStore, Piece
 from operators.state import pack, unpack
 
 __all__ = ["Closed", "ShardWindows", "WindowConfig", "WindowStep"]
@@ -195,6 +195,8 @@ class ShardWindows:
         low, high = first_us // window.pane_us, (last_us + window.length_us) // window.pane_us
         table = spread(store.table(low, high), cells=cells, panes=panes, slide_panes=slide)
         table = _within(table, first_us // window.slide_us, last_us // window.slide_us, cells)
+        if blocks := _sum_blocks(window, store.blocks(low, high), first_us, last_us, cells):
+            table = join([table, *blocks])
         if not len(table.key):
             return []
         agents = None
@@ -219,7 +221,7 @@ class ShardWindows:
 
     def _forget(self, final_us: int) -> None:
         """Drop the panes of windows that are final at `final_us`."""
-        floors = {}
+        floors: dict[tuple[int, int], int] = {}
         for number, group in enumerate(self._config.groups):
             for window in group.windows:
                 first_us = _last_start(window, final_us) + window.slide_us
@@ -263,6 +265,20 @@ def _oldest_us(piece: Piece, pane_us: int, cells: int) -> int:
 def _last_start(window: Window, watermark_us: int) -> int:
     """Return the start of the last window that is closed at `watermark_us`."""
     return (watermark_us - window.lateness_us - window.length_us) // window.slide_us * window.slide_us
+
+
+def _sum_blocks(window: Window, blocks: Sequence[Block], first_us: int, last_us: int, cells: int) -> list[Table]:
+    """Return the sums of blocks over each window that starts at first_us to last_us, as tables."""
+    starts = {s for b in blocks for s in window.starts(b.pane) if first_us <= s <= last_us}
+    found = []
+    for start_us in sorted(starts):
+        panes = window.panes(start_us)
+        own = [b for b in blocks if b.pane in panes]
+        total = own[0] if len(own) == 1 else own[0].copy()
+        for block in own[1:]:
+            total.add(block)
+        found.append(total.as_table(start_us // window.slide_us, cells))
+    return found
 
 
 def _within(table: Table, first: int, last: int, cells: int) -> Table:

@@ -54,7 +54,7 @@ class Job:
         clear_parts(directory)
         start = time.perf_counter()
         with self.console.progress(made.progress), engine(directory / "aura.log"):
-            run_main(made.flow)
+            run_main(made.flow)  # type: ignore[no-untyped-call]
         return self._end(made.plan, time.perf_counter() - start)
 
     def _announce(self, given: Input, plan: Plan) -> None:

@@ -23,7 +23,7 @@ _WITHOUT_METRICS = {"count", "agents"}
 def contradictions(settings: "Settings") -> list[Problem]:
     """Return every contradiction, in the order of the file."""
     checks: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
-        _world, _metrics, _windows, _panes, _stages, _models, _kafka, _resources,
+        _mapping, _world, _metrics, _windows, _panes, _stages, _models, _kafka, _resources,
     )  # fmt: skip
     return [problem for check in checks for problem in check(settings)]
 

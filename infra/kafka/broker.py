@@ -190,7 +190,11 @@ class Cluster:
         node.folder.mkdir(exist_ok=True)
         node.properties.write_text((HERE / "server.properties").read_text() + self._own_settings(node))
         if not (node.folder / "data" / "meta.properties").exists():
-            _run(_java("kafka.tools.StorageTool", "format", "-t", self.id, "-c", str(node.properties)))
+            _run(
+                _java(
+                    "kafka.tools.StorageTool", "format", f"--cluster-id={self.id}", "-c", str(node.properties)
+                )
+            )
 
     def _own_settings(self, node: Node) -> str:
         count = len(self.nodes)

@@ -40,7 +40,7 @@ def cell_of(grid: Grid, point: tuple[np.float32, ...]) -> int:
     index = 0
     for p, low, edge, n in zip(point, grid.min_m, grid.cell_m, grid.shape, strict=True):
         steps = (p - np.float32(low)) * np.float32(1 / edge)
-        index = index * n + min(math.trunc(steps), n - 1)
+        index = index * n + min(math.trunc(float(steps)), n - 1)
     return index
 
 

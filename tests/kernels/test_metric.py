@@ -27,6 +27,13 @@ def test_ties_go_to_even() -> None:
     assert halves.quantise(np.array([0.5, 1.5, 2.5, -0.5, -1.5], "f4")).tolist() == [0, 2, 2, 0, -2]
 
 
+def test_any_nan_is_no_value() -> None:
+    """A NaN with any bits, signaling ones as well, gives 0 without a warning, in quantise as in out_of_range."""
+    odd = np.array([0x7FA00001, 0xFFC12345], "u4").view("f4")
+    assert SPEED.quantise(odd).tolist() == [0, 0]
+    assert SPEED.out_of_range(odd) is None
+
+
 @given(VALUES)
 def test_steps_stay_within_q_max(values: list[float]) -> None:
     """No value in range has more steps than q_max."""

@@ -1,0 +1,1 @@
+"""What AURA is measured by: each module holds rows of one kind; `python -m benchmarks` runs them."""
