@@ -31,7 +31,9 @@ __all__ = ["FUNCTIONS", "Expression", "ExpressionError", "Kind"]
 _MAX_EXPONENT = 16
 
 Kind = Literal["bool", "number"]
-_Values = Any  # an array, or the Python number of a constant, which takes the type of the array beside it (NEP 50)
+_Values = (
+    Any  # an array, or the Python number of a constant, which takes the type of the array beside it (NEP 50)
+)
 _Run = Callable[[Mapping[str, NDArray[Any]]], _Values]
 
 
@@ -165,7 +167,9 @@ class _Compiler:
             case _:
                 raise self._error(node, f"no part of a formula; {_ALLOWED}")
         if kind not in {None, term.kind}:
-            raise self._error(node, f"expected {'a condition, such as x > 1' if kind == 'bool' else 'a number'}")
+            raise self._error(
+                node, f"expected {'a condition, such as x > 1' if kind == 'bool' else 'a number'}"
+            )
         return term
 
     def _error(self, node: ast.expr, message: str) -> ExpressionError:
@@ -210,7 +214,9 @@ class _Compiler:
     def _power(self, node: ast.BinOp) -> _Term:
         exponent = self.term(node.right, "number").constant
         if exponent is None or exponent not in range(1, _MAX_EXPONENT + 1):
-            raise self._error(node.right, f"an exponent is a whole number from 1 to {_MAX_EXPONENT}; or use / and sqrt")
+            raise self._error(
+                node.right, f"an exponent is a whole number from 1 to {_MAX_EXPONENT}; or use / and sqrt"
+            )
         times = int(exponent)
         return self._apply(node, lambda base: reduce(np.multiply, [base] * times), self._numbers([node.left]))
 

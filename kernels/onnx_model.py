@@ -38,7 +38,7 @@ _MAX_NODES = 256
 _MAX_WIDTH = 4096  # columns of any value: with blocks of 1,536 rows 25 MB
 _NEEDS_WEIGHT = frozenset({"Gemm", "MatMul", "ReduceMax", "ReduceMin"})
 _SOURCE = "Use the file and the hash of its model card"
-_REMAKE = "Make it as models/build.py does"
+_REMAKE = "Make it as models/autoencoder.py does"
 
 
 class Feature(NamedTuple):
@@ -181,8 +181,8 @@ def _node(node: onnx.NodeProto, weights: dict[str, NDArray[Any]]) -> Node:
     if len(node.output) != 1:
         raise _broken(f"{node.op_type} with {len(node.output)} outputs", "one output an operator")
     scalar = (onnx.AttributeProto.INT, onnx.AttributeProto.FLOAT)
-    if any(attribute.type not in scalar for attribute in node.attribute):
-        raise _broken(f"{node.op_type} with an attribute that is no number", "numbers")
+    if any(a.type not in scalar or a.i not in (0, 1) for a in node.attribute):
+        raise _broken(f"{node.op_type} with an attribute that is no number or switch", "those alone")
     if node.op_type in _NEEDS_WEIGHT and not any(name in weights for name in node.input[:2]):
         raise _broken(
             f"{node.op_type} of {list(node.input)}, all of them computed", "a weight among the first two"

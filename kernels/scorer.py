@@ -25,6 +25,7 @@ _Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 # Whole tiles of every matrix kernel (4, 6, 12, 16, 24, 48 rows); a block of it stays in a core's second cache.
 _BLOCK = 1536
+_HINT = "Make it as models/autoencoder.py does"
 _REMARKABLE = 3.0  # deviations, in spreads, from which a single value explains a score
 
 
@@ -74,13 +75,12 @@ class Scorer:
         """
         model = read_model(data, sha256=sha256)
         if backend == "numpy":
-            return cls(model, lambda block: run_model(model, block), "numpy")
+            return cls(model, _tried(lambda block: run_model(model, block), model), "numpy")
         if backend not in PROVIDERS:
             raise ConfigError(f"backend is {backend!r}, expected numpy, {', '.join(PROVIDERS)}")
         session = open_session(data, backend)
-        return cls(
-            model, lambda block: session.run(["score"], {"features": block})[0], session.get_providers()[0]
-        )
+        run = _tried(lambda block: session.run(["score"], {"features": block})[0], model)
+        return cls(model, run, session.get_providers()[0])
 
     def with_threshold(self, threshold: float) -> "Scorer":
         """Return the same scorer with another threshold than the model's own."""
@@ -132,6 +132,18 @@ class Scorer:
         unit = f" {feature.unit}" if feature.unit else ""
         typical = f"typically {in_digits(feature.typical)} ± {in_digits(feature.spread)}"
         return f"{feature.words} is {in_digits(float(row[index]))}{unit} ({typical})"
+
+
+def _tried(run: _Run, model: Model) -> _Run:
+    """Return `run` if it runs: shapes that do not fit each other may show only now."""
+    try:
+        scores = run(np.zeros((_BLOCK, len(model.features)), np.float32))
+    except Exception as error:  # those of ONNX Runtime share no base class of their own
+        raise ConfigError(f"the model does not run: {str(error).splitlines()[0]}", _HINT) from error
+    if scores.shape != (_BLOCK,) or scores.dtype != np.float32:
+        got = f"{scores.dtype} {list(scores.shape)}"
+        raise ConfigError(f"the model gives {got} for {_BLOCK} events, expected float32 [{_BLOCK}]", _HINT)
+    return run
 
 
 def in_digits(value: float) -> str:

@@ -1,7 +1,7 @@
-"""CSV, with a header, in batches of text columns: what a text means is for the mapping to say, not to be guessed from it.
+"""CSV, with a header, in batches of text columns: what a text means is for the mapping to say, not to be guessed.
 
-The separator is the one of , ; tab | that the header has most of. Rows with more or fewer fields than the header, and rows that
-are not UTF-8, are broken rows; a quote that is never closed is an error, since nobody knows where its row ends.
+The separator is the one of , ; tab | that the header has most of. Rows with more or fewer fields than the header, and
+rows that are not UTF-8, are broken rows; a quote that is never closed is an error, as nobody knows where its row ends.
 """
 
 import csv
@@ -103,7 +103,9 @@ def _decoded(block: pa.RecordBatch, rows: NDArray[np.int64], broken: list[Broken
 
 
 def _as_text(block: pa.RecordBatch) -> pa.RecordBatch:
-    return pa.RecordBatch.from_arrays([column.cast(pa.string()) for column in block.columns], block.schema.names)
+    return pa.RecordBatch.from_arrays(
+        [column.cast(pa.string()) for column in block.columns], block.schema.names
+    )
 
 
 def _is_text(value: bytes) -> bool:

@@ -1,7 +1,7 @@
 """JSON lines: one object a line, in batches of columns of Python values, each as typed as the line has it.
 
-A line that is no object is a broken row. Blank lines are nothing. NaN and Infinity are taken, though they are not JSON: Python
-writes them. Values that are lists or objects may stand in columns that nothing is taken from.
+A line that is no object is a broken row. Blank lines are nothing. NaN and Infinity are taken, though they are not JSON:
+Python writes them. Values that are lists or objects may stand in columns that nothing is taken from.
 """
 
 import json
@@ -36,7 +36,9 @@ def read_json_lines(path: Path, batch_rows: int) -> Iterator[RawBatch]:
         A line is over 8 MiB.
     """
     with path.open("rb") as file:
-        lines = enumerate(filter(None, map(bytes.strip, _lines(path, iter(lambda: file.readline(_LIMIT), b"")))))
+        lines = enumerate(
+            filter(None, map(bytes.strip, _lines(path, iter(lambda: file.readline(_LIMIT), b""))))
+        )
         while numbered := list(islice(lines, batch_rows)):
             yield _batch(numbered)
 
@@ -64,7 +66,9 @@ def _batch(numbered: list[tuple[int, bytes]]) -> RawBatch:
             broken.append(BrokenRow(number, line, JSON_TYPE, f"{error}"[:200]))
     keys = dict.fromkeys(key for row in rows for key in row)
     table = {key: [row.get(key) for row in rows] for key in keys}
-    return RawBatch(table, np.array([number for number, _ in kept], np.int64), broken, [line for _, line in kept])
+    return RawBatch(
+        table, np.array([number for number, _ in kept], np.int64), broken, [line for _, line in kept]
+    )
 
 
 def _object(line: bytes) -> dict[str, Any]:

@@ -205,7 +205,8 @@ def _broker_us(record: Record) -> int:
 def _refusal(record: Record, form: _Form) -> BadRecord:
     name, value = record.headers[0]
     if name is REFUSED:
-        return BadRecord((value or b"").decode(), "the batch of this record cannot be unpacked")
+        reason, _, detail = (value or b"").decode().partition(" ")
+        return BadRecord(reason, detail)
     return BadRecord(
         "content_type", f"content type {form.content_type!r:.80}, expected one of {', '.join(_FORMS)}"
     )

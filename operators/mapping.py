@@ -87,11 +87,11 @@ class Mapping:
         Columns of counters and of the event that this one follows from.
     level
         The level of all, or a column.
-    metrics
-        Further columns by name, each from a column of the source, in SI.
+    columns
+        Metrics and what else is wanted by name, each from a column of the source, in SI.
     derived
-        Further columns by name, each an expression over the canonical columns, the metrics, `altitude_m` (which is z_m)
-        and the derived columns before it.
+        More of them, each an expression over the canonical columns, `columns`, `altitude_m` (which is z_m) and the
+        derived ones before it.
 
     Raises
     ------
@@ -102,7 +102,7 @@ class Mapping:
     --------
     >>> ships = Mapping(
     ...     agent=Id("mmsi"), time=Time("t", "s"), position=Planar(Quantity("e", "km"), Quantity("n", "km")),
-    ...     metrics={"speed_mps": Quantity("sog", "kn")},
+    ...     columns={"speed_mps": Quantity("sog", "kn")},
     ... )
     >>> mapped = ships.apply({"mmsi": [7, 8], "t": [1, None], "e": [2.5, 0], "n": [0, 0], "sog": [None, 1]})
     >>> mapped.columns["x_m"].tolist(), mapped.columns["speed_mps"].tolist(), mapped.bad
@@ -116,7 +116,7 @@ class Mapping:
     level: int | Level = 0
     cause_agent: Id | None = None
     cause_seq: str | None = None
-    metrics: abc.Mapping[str, Quantity] = field(default_factory=dict)
+    columns: abc.Mapping[str, Quantity] = field(default_factory=dict)
     derived: abc.Mapping[str, str] = field(default_factory=dict)
     _expressions: dict[str, Expression] = field(init=False, repr=False, compare=False)
 
@@ -125,28 +125,21 @@ class Mapping:
         object.__setattr__(self, "_expressions", dict(self._parse()))
 
     @property
-    def columns(self) -> tuple[str, ...]:
+    def makes(self) -> tuple[str, ...]:
         """The names of the columns that `apply` makes."""
         causes = [name for name in ("cause_agent", "cause_seq") if getattr(self, name) is not None]
-        return ("agent_id", "time_us", "seq", *POSITION, "level", *causes, *self.metrics, *self.derived)
+        return ("agent_id", "time_us", "seq", *POSITION, "level", *causes, *self.columns, *self.derived)
 
     @property
     def sources(self) -> dict[str, str]:
         """The columns of the source that are read, by their key in the configuration."""
         single = {
-            "agent": self.agent,
-            "time": self.time,
-            "level": self.level,
-            "cause_agent": self.cause_agent,
+            key: getattr(self, key) for key in ("agent", "time", "seq", "level", "cause_agent", "cause_seq")
         }
-        named_columns = {
-            f"{key}.column": found.column for key, found in single.items() if hasattr(found, "column")
-        }
-        texts = {key: found for key in ("seq", "cause_seq") if (found := getattr(self, key)) is not None}
-        quantities = {f"position.{key}": found for key, (found, _) in self.position.quantities.items()}
-        quantities |= {f"metrics.{name}": found for name, found in self.metrics.items()}
-        named_columns |= {f"{key}.column": found.column for key, found in quantities.items()}
-        return {f"{KEY}.{key}": column for key, column in (named_columns | texts).items()}
+        quantities = {f"position.{key}": source for key, (source, _) in self.position.quantities.items()}
+        quantities |= {f"columns.{name}": source for name, source in self.columns.items()}
+        names = {key: getattr(source, "column", source) for key, source in (single | quantities).items()}
+        return {f"{KEY}.{key}": column for key, column in names.items() if isinstance(column, str)}
 
     def check_columns(self, names: abc.Collection[str]) -> None:
         """Refuse a source that lacks a column.
@@ -207,7 +200,7 @@ class Mapping:
             found["cause_agent"] = rows.take_ids(self.cause_agent.column, self.cause_agent.kind)
         if self.cause_seq is not None:
             found["cause_seq"] = self._whole(rows, "cause_seq")
-        for name, source in self.metrics.items():
+        for name, source in self.columns.items():
             found[name] = convert(rows.take(numbers, source.column), to_si(source.unit))
         known = {_ALTITUDE: place.z_m} | found
         for name, expression in self._expressions.items():
@@ -237,7 +230,7 @@ class Mapping:
         return rows.take(named, self.level.column, self.level.names)
 
     def _parse(self) -> abc.Iterator[tuple[str, Expression]]:
-        known = [*self.columns[: len(self.columns) - len(self.derived)], _ALTITUDE]
+        known = [*self.makes[: len(self.makes) - len(self.derived)], _ALTITUDE]
         for name, text in self.derived.items():
             try:
                 expression = Expression.parse(text, known)

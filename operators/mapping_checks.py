@@ -1,4 +1,4 @@
-"""What is wrong with a mapping in itself: units, kinds of id, levels, names. Each error names the key, value and choice."""
+"""What is wrong with a mapping in itself: units, kinds of id, levels, names; errors name the key, value and choice."""
 
 from typing import TYPE_CHECKING
 
@@ -39,9 +39,9 @@ def _check_units(mapping: "Mapping") -> None:
         raise ConfigError(
             f"{KEY}.time.unit = {mapping.time.unit!r}: no unit of event time; allowed: {allowed}"
         )
-    metrics = {f"metrics.{name}": (source, None) for name, source in mapping.metrics.items()}
+    further = {f"columns.{name}": (source, None) for name, source in mapping.columns.items()}
     position = {f"position.{key}": found for key, found in mapping.position.quantities.items()}
-    for key, (source, dimension) in (position | metrics).items():
+    for key, (source, dimension) in (position | further).items():
         try:
             to_si(source.unit, dimension)
         except ConfigError as error:
@@ -66,13 +66,13 @@ def _check_levels(level: "int | Level") -> None:
 
 
 def _check_names(mapping: "Mapping") -> None:
-    for table in ("metrics", "derived"):
+    for table in ("columns", "derived"):
         for name in getattr(mapping, table):
             if not is_column_name(name) or name in CANONICAL.keys() - _METRICS:
                 raise ConfigError(
                     f"{KEY}.{table}.{name}: no name for a metric", "Lower-case letters, digits, _; not x_m"
                 )
-            if table == "derived" and name in mapping.metrics:
-                raise ConfigError(f"{KEY}.derived.{name}: there is {KEY}.metrics.{name} already")
-    if len(mapping.columns) > MAX_COLUMNS:
-        raise ConfigError(f"{KEY}: {len(mapping.columns)} columns, at most {MAX_COLUMNS}")
+            if table == "derived" and name in mapping.columns:
+                raise ConfigError(f"{KEY}.derived.{name}: there is {KEY}.columns.{name} already")
+    if len(mapping.makes) > MAX_COLUMNS:
+        raise ConfigError(f"{KEY}: {len(mapping.makes)} columns, at most {MAX_COLUMNS}")

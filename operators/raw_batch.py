@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -19,7 +19,7 @@ CSV_TYPE = "text/csv"
 
 
 class BrokenRow(NamedTuple):
-    """A row that could not be read at all: its number in the file, its bytes and how they were meant, and what is wrong."""
+    """A row that could not be read: its number in the file, its bytes, how they were meant, and what is wrong."""
 
     row: int
     value: bytes
@@ -48,13 +48,18 @@ class RawBatch:
     broken: Sequence[BrokenRow] = ()
     lines: Sequence[bytes] | None = None
 
+    @property
+    def columns(self) -> list[str]:
+        """The names of the columns."""
+        return list(self.table) if isinstance(self.table, Mapping) else list(self.table.schema.names)
+
     def as_json(self, index: Sequence[int]) -> list[bytes]:
         """Return the rows at (K,) places, each as a JSON object: the file's own line if it has one."""
         if self.lines is not None:
             return [self.lines[i] for i in index]
-        columns = [_plain(column.take(pa.array(index, pa.int64()))) for column in self.table.columns]
-        rows = zip(*columns, strict=True)
-        return [_encode(dict(zip(self.table.schema.names, row, strict=True))) for row in rows]
+        batch: pa.RecordBatch = self.table
+        columns = [_plain(column.take(pa.array(index, pa.int64()))) for column in batch.columns]
+        return [_encode(dict(zip(self.columns, row, strict=True))) for row in zip(*columns, strict=True)]
 
 
 def _plain(column: pa.Array) -> list[Any]:
@@ -65,7 +70,9 @@ def _plain(column: pa.Array) -> list[Any]:
 
 
 def _finite(value: Any) -> Any:
-    return repr(value) if isinstance(value, float) and not math.isfinite(value) else value  # text that a mapping reads
+    return (
+        repr(value) if isinstance(value, float) and not math.isfinite(value) else value
+    )  # text that a mapping reads
 
 
 def _encode(row: dict[str, Any]) -> bytes:

@@ -1,8 +1,8 @@
 """Files as raw rows: Parquet, CSV and JSON lines, by the file's suffix, in batches.
 
-    .parquet            typed columns
-    .csv                text columns (operators.csv_file)
-    .jsonl .ndjson      Python values (operators.json_lines)
+.parquet            typed columns
+.csv                text columns (operators.csv_file)
+.jsonl .ndjson      Python values (operators.json_lines)
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -83,9 +83,13 @@ def _open(path: Path) -> tuple[Path, _Format]:
     path = Path(path)
     read = _FORMATS.get(path.suffix.lower())
     if read is None:
-        raise ConfigError(f"{path}: files named {path.suffix or 'without a suffix'!r} cannot be read; allowed: {', '.join(SUFFIXES)}")
+        raise ConfigError(
+            f"{path}: files named {path.suffix or 'without a suffix'!r} cannot be read; allowed: {', '.join(SUFFIXES)}"
+        )
     if not path.is_file():
-        raise ConfigError(f"{path}: {'not a file' if path.exists() else 'no such file'}", f"Looked for {path.absolute()}")
+        raise ConfigError(
+            f"{path}: {'not a file' if path.exists() else 'no such file'}", f"Looked for {path.absolute()}"
+        )
     if path.stat().st_size == 0:
         raise AuraError(f"{path} is empty")
     return path, read

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
-from operators.batch import Batch, DeadLetter, Origin, length, take
+from numpy.typing import NDArray
+
+from operators.batch import Batch, DeadLetter, Origin, length
 from operators.ingest import Ingest, IngestConfig
-from operators.partitioned import PartitionRows
+from operators.partitioned import DeadRow, PartitionRows
 from operators.progress import Progress
 from operators.state import pack, unpack
 
@@ -72,18 +74,25 @@ class _Partition(StatefulSourcePartition[Batch, bytes]):
             raise StopIteration
         first, size = self._next, length(self._part.columns)
         # The rows that could not be mapped go with the first batch: they have no time that would give them a place.
-        dead = self._part.dead if first == 0 else ()
-        if first >= size and not (dead and first == 0):
+        dead = [self._letter(row) for row in self._part.dead] if first == 0 else []
+        if first >= size and not dead:
             self._ended = True
             return [self._ingest.finish(self._place(np.empty(0, np.int64)))]
         rows = slice(first, first + self._batch_rows)
-        columns = take(self._part.columns, rows)  # type: ignore[arg-type]
-        batch = self._ingest.accept(
-            columns, self._place(self._part.row[rows]), names=self._part.names, dead=[self._letter(d) for d in dead]
-        )
-        self._next = max(first + self._batch_rows, 1)
+        columns = {name: values[rows] for name, values in self._part.columns.items()}
+        batch = self._ingest.accept(columns, self._place(self._part.row[rows]), names=self._part.names, dead=dead)
+        self._next = first + self._batch_rows
         self._progress.done += length(columns)
         return [batch]
+
+    def _place(self, rows: NDArray[np.int64]) -> Origin:
+        """Return where rows of the file stood: each is a record of its own."""
+        file, number = self._origin
+        return Origin(file, number, np.arange(len(rows)), rows, np.zeros(len(rows), np.int64))
+
+    def _letter(self, row: DeadRow) -> DeadLetter:
+        file, number = self._origin
+        return DeadLetter(file, number, row.row, 0, row.value, row.content_type, "decode", row.reason, row.detail)
 
     def snapshot(self) -> bytes:
         """Return the position after what was delivered."""

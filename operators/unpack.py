@@ -1,4 +1,4 @@
-"""Compressed batches of records, unpacked up to a limit: 80 KiB of gzip can hold 80 MiB, and a producer chooses them."""
+"""Compressed batches of records, unpacked up to a limit: 80 KiB of gzip can hold 80 MiB."""
 
 import gzip
 import io

@@ -1,5 +1,6 @@
 """What contradicts in a configuration whose tables are each well formed: one check a topic."""
 
+import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ MAX_CELLS = 2**24  # a partial over all cells is then at most some GiB
 MAX_PANES = (
     10_000  # a window is the sum of its panes; more of them and closing it takes longer than filling it
 )
+_KEYED = re.compile(r"(?P<key>input\.mapping[\w.]*)(?: = .*?['\d])?: (?P<what>.*)", re.DOTALL)
 _WITHOUT_METRICS = {"count", "agents"}
 
 
@@ -26,6 +28,16 @@ def contradictions(settings: "Settings") -> list[Problem]:
         _mapping, _world, _metrics, _windows, _panes, _stages, _models, _kafka, _resources,
     )  # fmt: skip
     return [problem for check in checks for problem in check(settings)]
+
+
+def _mapping(settings: "Settings") -> Iterator[Problem]:
+    if settings.input.mapping is None:
+        return
+    try:
+        settings.input.mapping.to_mapping()
+    except ConfigError as error:
+        said = _KEYED.fullmatch(str(error))
+        yield Problem(said["key"], said["what"]) if said else Problem("input.mapping", str(error))
 
 
 def _world(settings: "Settings") -> Iterator[Problem]:

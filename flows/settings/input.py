@@ -113,7 +113,7 @@ class ColumnMapping(Section):
             level=level if isinstance(level, int) else mapping.Level(level.column, level.names),
             cause_agent=None if self.cause_agent is None else _id(self.cause_agent),
             cause_seq=self.cause_seq,
-            metrics={name: source.to_quantity() for name, source in self.columns.items()},
+            columns={name: source.to_quantity() for name, source in self.columns.items()},
             derived=self.derived,
         )
 
@@ -134,5 +134,6 @@ class Input(Section):
     batch_rows: Annotated[int, Field(ge=1024, le=65_536)] = 32_768
     as_is: bool = False
     max_record_bytes: Annotated[int, Field(ge=1024, le=MAX_RECORD_BYTES)] = MAX_RECORD_BYTES
-    columns: tuple[Name, ...] = ()  # further ones of a source without a mapping, beside the canonical ones and the metrics
+    # Further columns of a source without a mapping, beside the canonical ones and the metrics.
+    columns: tuple[Name, ...] = ()
     mapping: ColumnMapping | None = None

@@ -1,5 +1,6 @@
 """The configuration: loaded from layers, every value of known origin."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from flows.settings import load, parse
 from flows.settings.layers import leaves
-from flows.settings.types import ROOT, duration_text, parse_duration
+from flows.settings.types import ROOT, duration_text, located, parse_duration
 from kernels.errors import ConfigError
 
 PROFILES = sorted(path.stem for path in (ROOT / "profiles").glob("*.toml"))
@@ -36,6 +37,12 @@ def write(folder: Path, text: str, name: str = "mine.toml") -> Path:
 def test_shipped_profile(name: str) -> None:
     """Every shipped profile is valid and is called what its file is called."""
     assert load(name).settings.name == name
+
+
+def test_shipped_models() -> None:
+    """The models that the flights' profile names have the hashes that it names."""
+    for model in load("flights").settings.models.values():
+        assert hashlib.sha256(located(model.path).read_bytes()).hexdigest() == model.sha256
 
 
 def test_reference_figures() -> None:
@@ -166,3 +173,43 @@ def test_windows_used() -> None:
     assert [window.name for window in parse(plain).windows_used] == ["minute"]
     plain["stages"] = [{"kind": "aggregate"}]
     assert [window.name for window in parse(plain).windows_used] == ["minute", "five_minutes"]
+
+
+def test_mapping() -> None:
+    """The flights' mapping makes the columns that the profile's metrics and stages name, in SI."""
+    mapping = load("flights").settings.input.mapping
+    assert mapping is not None
+    row = {
+        "icao24": "4b1900",
+        "timestamp": 1_533_100_000_000,
+        "latitude": 46.8,
+        "longitude": 8.2,
+        "altitude": 35_000,
+    }
+    row |= {"groundspeed": 450, "vertical_rate": 600, "track": 180}
+    columns = mapping.to_mapping().apply({name: [value] for name, value in row.items()}).columns
+    found = {
+        name: float(columns[name][0]) for name in ("x_m", "y_m", "z_m", "speed_mps", "climb_mps", "energy")
+    }
+    speed_mps = 450 * 1852 / 3600
+    energy = speed_mps**2 / 2 + 9.80665 * 10_668
+    expected = {
+        "x_m": 0,
+        "y_m": 0,
+        "z_m": 10_668,
+        "speed_mps": speed_mps,
+        "climb_mps": 3.048,
+        "energy": energy,
+    }
+    assert found == pytest.approx(expected)
+
+
+def test_short_and_full_mapping() -> None:
+    """A column's name is short for the table: an id of any kind, an angle in degrees."""
+    short = load("flights")
+    full = {"input.mapping.agent": '{"column": "icao24"}'}
+    full["input.mapping.position.latitude"] = '{"column": "latitude", "unit": "deg"}'
+    assert short.settings.input.mapping is not None
+    longer = load("flights", full).settings.input.mapping
+    assert longer is not None
+    assert longer.to_mapping() == short.settings.input.mapping.to_mapping()

@@ -160,3 +160,11 @@ def test_topics_are_not_made_by_asking(kafka: str) -> None:
     with KafkaConsumer(bootstrap_servers=kafka) as consumer:
         assert consumer.partitions_for_topic("misspelt") == set()
         assert "misspelt" not in consumer.topics()
+
+
+def test_image_and_jars_are_one_version() -> None:
+    """Docker's image and Maven's jars are the same Kafka."""
+    (jars,) = re.findall(
+        r"<artifactId>kafka_2\.13</artifactId>\s*<version>([\d.]+)<", (HERE / "pom.xml").read_text()
+    )
+    assert f"image: apache/kafka:{jars}\n" in (HERE / "compose.yaml").read_text()

@@ -317,6 +317,22 @@ def _unknown_input(model: onnx.ModelProto) -> None:
     model.graph.node[0].input[0] = "nowhere"
 
 
+def _switch(model: onnx.ModelProto) -> None:
+    model.graph.node[0].attribute[0].i = 36
+
+
+def _bias(model: onnx.ModelProto) -> None:
+    nodes = [
+        _node("Transpose", ["features"], "turned"),
+        _node("Gemm", ["square", "turned", "row"], "y"),
+        _node("ReduceMax", ["y", "first"], "score", keepdims=0),
+    ]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    added = {"square": np.ones((_F, _F), np.float32), "row": np.ones(_F, np.float32), "first": np.array([0])}
+    model.graph.initializer.extend(numpy_helper.from_array(values, name) for name, values in added.items())
+
+
 def _opset(model: onnx.ModelProto) -> None:
     model.opset_import[0].version = 9
 
@@ -335,7 +351,7 @@ def _said(key: str, value: str | None) -> Change:
     [
         (_domain, "the operator com.acme.ReduceMax, expected only Abs, Add"),
         (_operator, "the operator ai.onnx.ReduceMean, expected only Abs, Add"),
-        (_subgraph, "ReduceMax with an attribute that is no number"),
+        (_subgraph, "ReduceMax with an attribute that is no number or switch"),
         (_external, "weight 'axes' in another file, expected all weights inside"),
         (_function, "functions, training data"),
         (_input_name, r"inputs \['x'\]"),
@@ -352,6 +368,8 @@ def _said(key: str, value: str | None) -> Change:
         (_text_weight, "weight 'w' of ONNX type 8"),
         (_many_nodes, "301 operators, expected 1 to 256"),
         (_unknown_input, "an invalid graph"),
+        (_switch, "ReduceMax with an attribute that is no number or switch"),
+        (_bias, "(the|load the) model|does not run"),
         (_opset, "operator sets"),
         (_said("aura.role", "oracle"), "aura.role 'oracle', expected 'event' or 'cell'"),
         (_said("aura.threshold", None), r"no metadata for \['aura.threshold'\]"),

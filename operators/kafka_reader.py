@@ -1,0 +1,187 @@
+"""Reading Kafka, as all here do it: safe consumers, and the committed records of a range.
+
+A batch that unpacks to more than `operators.unpack` allows, or a record that is broken inside, comes as a record that
+says so in its header `REFUSED`, and the reading goes on behind it.
+"""
+
+import importlib.util
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import CorruptRecordError, KafkaError, KafkaTimeoutError
+from kafka.record import memory_records
+from kafka.record.default_records import DefaultRecord, DefaultRecordBatch
+from kafka.record.util import decode_varint
+
+from kernels.errors import AuraError, BadRecord, ConfigError
+from operators.kafka_records import REFUSED
+from operators.unpack import unpack_batch
+
+__all__ = ["ANSWER_MS", "ask", "failed", "open_consumer", "read_committed", "topic_partitions"]
+
+ANSWER_MS = 10_000
+"""A broker that does not answer for so long is away."""
+_READ_S = 90  # longer than the transactions of other writers may stay open
+
+
+def open_consumer(options: Mapping[str, Any], **more: Any) -> KafkaConsumer:
+    """Return a consumer for manual assignment, of committed records alone unless `more` says otherwise.
+
+    Raises
+    ------
+    AuraError
+        No broker answers, or checksums would be computed in Python.
+    """
+    if importlib.util.find_spec("crc32c") is None:
+        raise ConfigError(
+            "the package crc32c is not installed: checksums would be computed in Python, at 10 MB/s",
+            "Install kafka-python with its extra: pip install 'kafka-python[crc32c]'",
+        )
+    ours = {
+        "enable_auto_commit": False,
+        "auto_offset_reset": "none",
+        "isolation_level": "read_committed",
+        "allow_auto_create_topics": False,
+        "retry_backoff_ms": 10,  # of the default of 100 the first poll takes two
+        "bootstrap_timeout_ms": ANSWER_MS,
+        "max_partition_fetch_bytes": 2
+        * 1024
+        * 1024,  # larger answers are read slower: 375 MB/s at 2 MiB, 120 at 16
+        "fetch_max_bytes": 8 * 1024 * 1024,
+    }
+    try:
+        return KafkaConsumer(**(ours | dict(options) | more))
+    except KafkaTimeoutError as error:
+        servers = ",".join(options["bootstrap_servers"])
+        raise AuraError(f"no Kafka broker answers at {servers}", "Start one with `make broker`") from error
+
+
+def topic_partitions(options: Mapping[str, Any], topic: str) -> int:
+    """Return how many partitions a topic has.
+
+    Raises
+    ------
+    AuraError
+        There is no such topic.
+    """
+    with open_consumer(options) as consumer:
+        found = len(consumer.partitions_for_topic(topic))
+    if not found:
+        raise AuraError(f"there is no topic {topic}", "Make the topics with `aura topics apply`")
+    return found
+
+
+def read_committed(
+    options: Mapping[str, Any], starts: Mapping[TopicPartition, int], *, read_s: float = _READ_S
+) -> Iterator[Any]:
+    """Yield the committed records of partitions, from offsets to what is the end now; wait for open transactions.
+
+    Raises
+    ------
+    AuraError
+        A transaction stays open, so that one cannot tell what is committed.
+    """
+    with open_consumer(options, isolation_level="read_uncommitted") as consumer:
+        ends = ask(consumer.end_offsets, list(starts))
+        firsts = ask(consumer.beginning_offsets, list(starts))
+    wanted = {part for part, start in starts.items() if max(start, firsts[part]) < ends[part]}
+    if not wanted:
+        return
+    with open_consumer(options) as consumer:
+        consumer.assign(list(wanted))
+        for part in wanted:
+            consumer.seek(part, max(starts[part], firsts[part]))
+        until_s = time.monotonic() + read_s
+        while wanted:
+            found = consumer.poll(timeout_ms=20)
+            for part, records in found.items():
+                yield from (record for record in records if record.offset < ends[part])
+            wanted = {part for part in wanted if consumer.position(part) < ends[part]}
+            until_s = time.monotonic() + read_s if found else until_s
+            if wanted and time.monotonic() > until_s:
+                part = min(wanted)
+                raise AuraError(
+                    f"{part.topic}[{part.partition}]: a transaction is open at offset {consumer.position(part)} for "
+                    f"more than {read_s:g} s",
+                    "Its writer has stopped half-way: `kafka-transactions.sh find-hanging` names it",
+                )
+
+
+def ask(
+    offsets: Callable[..., dict[TopicPartition, int]], parts: list[TopicPartition]
+) -> dict[TopicPartition, int]:
+    """Return the offsets that a method of a consumer gives; `AuraError` if the broker does not answer."""
+    try:
+        return offsets(parts, timeout_ms=ANSWER_MS)
+    except KafkaError as error:
+        raise failed(f"asking for the offsets of {parts[0].topic}", error) from error
+
+
+def failed(what: str, error: KafkaError) -> AuraError:
+    """Return the error of a run that Kafka has ended."""
+    return AuraError(
+        f"{what} failed: {error!r}", "See to the broker and start again: the run resumes where it was"
+    )
+
+
+class _Batch(DefaultRecordBatch):  # type: ignore[misc] # kafka-python carries no types
+    """A batch that cannot fill the memory, and whose broken records do not stop those behind them."""
+
+    _buffer: bytearray
+    _pos: int
+    _num_records: int
+    _next_record_index: int
+    _decompressed: bool
+    _refused: str | None = None
+
+    def _maybe_uncompress(self) -> None:
+        if self._decompressed:
+            return
+        self._decompressed = True
+        if self.compression_type != self.CODEC_NONE:
+            packed = bytes(memoryview(self._buffer)[self._pos :])
+            try:
+                self._buffer, self._pos = bytearray(unpack_batch(self.compression_type, packed)), 0
+            except BadRecord as error:
+                self._refused = f"{error.reason} {self._num_records} records: {error}"
+                self._buffer, self._pos, self._num_records = bytearray(packed), 0, 1
+
+    def __next__(self) -> DefaultRecord:
+        start = self._pos
+        if self._refused is not None and self._next_record_index < self._num_records:
+            return self._stand_in(self._refused, self.base_offset, start, len(self._buffer))
+        try:
+            return super().__next__()
+        except CorruptRecordError as error:
+            if self._next_record_index >= self._num_records:
+                raise
+            return self._skip(start, str(error))
+
+    def _skip(self, start: int, why: str) -> DefaultRecord:
+        """Return the stand-in of the record at `start`, or of the rest of the batch if its size is nonsense."""
+        buffer, fields, at = self._buffer, [], start
+        try:
+            for _ in range(4):  # length, attributes, time, offset
+                value, at = decode_varint(buffer, at)
+                fields.append((value, at))
+            end = fields[0][0] + fields[0][1]
+            if at <= end <= len(buffer):
+                return self._stand_in(f"malformed {why}", self.base_offset + fields[3][0], start, end)
+        except (IndexError, ValueError):
+            pass
+        self._num_records = self._next_record_index + 1
+        return self._stand_in(f"malformed {why}", self.last_offset, start, len(buffer))
+
+    def _stand_in(self, why: str, offset: int, start: int, end: int) -> DefaultRecord:
+        self._next_record_index += 1
+        self._pos = end
+        value, headers = bytes(self._buffer[start:end]), [(REFUSED, why.encode())]
+        return DefaultRecord(
+            end - start, offset, self.max_timestamp, self.timestamp_type, None, value, headers
+        )
+
+
+# kafka-python unpacks gzip and zstd without bound, and ends at a header that is no UTF-8; it has no hook for either.
+memory_records.DefaultRecordBatch = _Batch
