@@ -19,11 +19,20 @@ from kernels.errors import AuraError, BadRecord, ConfigError
 from operators.kafka_records import REFUSED
 from operators.unpack import unpack_batch
 
-__all__ = ["ANSWER_MS", "ask", "failed", "open_consumer", "read_committed", "topic_partitions"]
+__all__ = [
+    "ANSWER_MS",
+    "ask",
+    "connected",
+    "end_offsets",
+    "failed",
+    "open_consumer",
+    "read_committed",
+    "topic_partitions",
+]
 
 ANSWER_MS = 10_000
 """A broker that does not answer for so long is away."""
-_READ_S = 90  # longer than the transactions of other writers may stay open
+_PATIENCE_S = 90  # longer than the transactions of other writers may stay open
 
 
 def open_consumer(options: Mapping[str, Any], **more: Any) -> KafkaConsumer:
@@ -45,14 +54,18 @@ def open_consumer(options: Mapping[str, Any], **more: Any) -> KafkaConsumer:
         "isolation_level": "read_committed",
         "allow_auto_create_topics": False,
         "retry_backoff_ms": 10,  # of the default of 100 the first poll takes two
-        "bootstrap_timeout_ms": ANSWER_MS,
         "max_partition_fetch_bytes": 2
         * 1024
         * 1024,  # larger answers are read slower: 375 MB/s at 2 MiB, 120 at 16
         "fetch_max_bytes": 8 * 1024 * 1024,
     }
+    return connected(KafkaConsumer, options, ours | more)
+
+
+def connected(client: Callable[..., Any], options: Mapping[str, Any], more: Mapping[str, Any]) -> Any:
+    """Return a client of kafka-python; `AuraError` where no broker answers."""
     try:
-        return KafkaConsumer(**(ours | dict(options) | more))
+        return client(**{"bootstrap_timeout_ms": ANSWER_MS, **options, **more})
     except KafkaTimeoutError as error:
         servers = ",".join(options["bootstrap_servers"])
         raise AuraError(f"no Kafka broker answers at {servers}", "Start one with `make broker`") from error
@@ -73,40 +86,54 @@ def topic_partitions(options: Mapping[str, Any], topic: str) -> int:
     return found
 
 
+def end_offsets(options: Mapping[str, Any], topic: str, partitions: int, **more: Any) -> list[int]:
+    """Return the offsets behind the last record of partitions 0 to `partitions` - 1, committed or not."""
+    parts = [TopicPartition(topic, k) for k in range(partitions)]
+    with open_consumer(options, **({"isolation_level": "read_uncommitted"} | more)) as consumer:
+        ends = ask(consumer.end_offsets, parts)
+    return [ends[part] for part in parts]
+
+
 def read_committed(
-    options: Mapping[str, Any], starts: Mapping[TopicPartition, int], *, read_s: float = _READ_S
+    options: Mapping[str, Any], starts: Mapping[tuple[str, int], int], *, patience_s: float = _PATIENCE_S
 ) -> Iterator[Any]:
-    """Yield the committed records of partitions, from offsets to what is the end now; wait for open transactions.
+    """Yield the committed records of partitions, from offsets to what is the end now.
+
+    Parameters
+    ----------
+    options
+        Of the connection.
+    starts
+        Offset by (topic, partition); one that retention has passed stands for the first there is.
+    patience_s
+        How long a transaction that is open there is waited for, whoever's it is.
 
     Raises
     ------
     AuraError
-        A transaction stays open, so that one cannot tell what is committed.
+        It stays open, so that one cannot tell what is committed.
     """
+    parts = [TopicPartition(*part) for part in starts]
     with open_consumer(options, isolation_level="read_uncommitted") as consumer:
-        ends = ask(consumer.end_offsets, list(starts))
-        firsts = ask(consumer.beginning_offsets, list(starts))
-    wanted = {part for part, start in starts.items() if max(start, firsts[part]) < ends[part]}
-    if not wanted:
+        ends, firsts = ask(consumer.end_offsets, parts), ask(consumer.beginning_offsets, parts)
+    begins = {part: max(starts[part], firsts[part]) for part in parts}
+    left = {part for part in parts if begins[part] < ends[part]}
+    if not left:
         return
     with open_consumer(options) as consumer:
-        consumer.assign(list(wanted))
-        for part in wanted:
-            consumer.seek(part, max(starts[part], firsts[part]))
-        until_s = time.monotonic() + read_s
-        while wanted:
+        consumer.assign(parts)
+        for part in parts:
+            consumer.seek(part, begins[part])
+        until_s = time.monotonic() + patience_s
+        while left:
             found = consumer.poll(timeout_ms=20)
             for part, records in found.items():
                 yield from (record for record in records if record.offset < ends[part])
-            wanted = {part for part in wanted if consumer.position(part) < ends[part]}
-            until_s = time.monotonic() + read_s if found else until_s
-            if wanted and time.monotonic() > until_s:
-                part = min(wanted)
-                raise AuraError(
-                    f"{part.topic}[{part.partition}]: a transaction is open at offset {consumer.position(part)} for "
-                    f"more than {read_s:g} s",
-                    "Its writer has stopped half-way: `kafka-transactions.sh find-hanging` names it",
-                )
+            passed = {part for part in left if consumer.position(part) >= ends[part]}
+            left -= passed
+            until_s = time.monotonic() + patience_s if found or passed else until_s
+            if time.monotonic() > until_s:
+                raise _open_transaction(min(left), consumer.position(min(left)), patience_s)
 
 
 def ask(
@@ -123,6 +150,13 @@ def failed(what: str, error: KafkaError) -> AuraError:
     """Return the error of a run that Kafka has ended."""
     return AuraError(
         f"{what} failed: {error!r}", "See to the broker and start again: the run resumes where it was"
+    )
+
+
+def _open_transaction(part: TopicPartition, position: int, patience_s: float) -> AuraError:
+    return AuraError(
+        f"{part.topic}[{part.partition}]: a transaction is open at offset {position} for more than {patience_s:g} s",
+        "Its writer has stopped half-way: `kafka-transactions.sh find-hanging` names it",
     )
 
 

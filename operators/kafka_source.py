@@ -22,7 +22,7 @@ from kafka.errors import KafkaError, OffsetOutOfRangeError
 from kernels.errors import AuraError
 from operators.batch import Batch
 from operators.ingest import Ingest, IngestConfig
-from operators.kafka_reader import ANSWER_MS, ask, failed, open_consumer, topic_partitions
+from operators.kafka_reader import ANSWER_MS, ask, end_offsets, failed, open_consumer, topic_partitions
 from operators.kafka_records import CONTENT_TYPES, Decoder, Record
 from operators.mapping import Mapping as ColumnMapping
 from operators.progress import Progress
@@ -100,12 +100,10 @@ class KafkaSource(FixedPartitionedSource[Batch, bytes]):
         )
         self._decoding: dict[str, Any] = {"columns": columns, "mapping": mapping, "batch_rows": batch_rows}
         self._decoding["default"] = CONTENT_TYPES[content_type]
-        parts = [TopicPartition(topic, k) for k in range(topic_partitions(options, topic))]
-        self.ends: list[int | None] = [None] * len(parts)
+        partitions = topic_partitions(options, topic)
+        self.ends: list[int | None] = [None] * partitions
         if until_end:
-            with open_consumer(options) as consumer:
-                ends = ask(consumer.end_offsets, parts)
-            self.ends = [ends[part] for part in parts]
+            self.ends = [*end_offsets(options, topic, partitions, isolation_level="read_committed")]
 
     def list_parts(self) -> list[str]:
         """Return the names of the partitions."""

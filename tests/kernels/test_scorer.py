@@ -369,7 +369,7 @@ def _said(key: str, value: str | None) -> Change:
         (_many_nodes, "301 operators, expected 1 to 256"),
         (_unknown_input, "an invalid graph"),
         (_switch, "ReduceMax with an attribute that is no number or switch"),
-        (_bias, "(the|load the) model|does not run"),
+        (_bias, "does not run|cannot load"),
         (_opset, "operator sets"),
         (_said("aura.role", "oracle"), "aura.role 'oracle', expected 'event' or 'cell'"),
         (_said("aura.threshold", None), r"no metadata for \['aura.threshold'\]"),

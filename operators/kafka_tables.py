@@ -1,0 +1,78 @@
+"""What stands in the topics of results, as Arrow tables: what a reader of committed records sees."""
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from kernels.errors import AuraError, BadRecord
+from operators.batch import Alerts, DeadLetter, Late
+from operators.cells import Cells
+from operators.kafka_reader import read_committed, topic_partitions
+from operators.kafka_results import TOPICS, decode_output
+from operators.result_tables import tables_of
+
+__all__ = ["read_outputs", "read_results"]
+
+
+def read_results(
+    options: Mapping[str, Any], *, prefix: str, run: str | None = None, kinds: Collection[str] = tuple(TOPICS)
+) -> dict[str, pa.Table]:
+    """Return the results that are committed now, one table a kind; kinds without results are left out.
+
+    Of each (window, start, shard) the last record counts, which has the highest revision.
+
+    Parameters
+    ----------
+    options
+        Of the connection.
+    prefix
+        Before the names of the topics.
+    run
+        Only this run's; None: of all runs, as compaction would leave them.
+    kinds
+        Of `TOPICS`.
+
+    Raises
+    ------
+    AuraError
+        A topic is missing, or has a record that no sink of ours has written.
+    """
+    outputs: list[Cells | Alerts | Late | DeadLetter] = []
+    last: dict[str, dict[int, Cells]] = {}
+    for kind in kinds:
+        for key, headers, output in read_outputs(options, kind, prefix=prefix, run=run):
+            if isinstance(output, Cells):
+                _put(last, key, headers["part"], output)
+            else:
+                outputs.append(output)
+    outputs += [cells for parts in last.values() for cells in parts.values()]
+    return tables_of(outputs)
+
+
+def read_outputs(
+    options: Mapping[str, Any], kind: str, *, prefix: str, run: str | None = None
+) -> Iterator[tuple[str, dict[str, bytes], Cells | Alerts | Late | DeadLetter]]:
+    """Yield the key, the headers and the output of each committed record of a kind, in the order of each partition."""
+    topic = prefix + TOPICS[kind]
+    starts = {(topic, k): 0 for k in range(topic_partitions(options, topic))}
+    for record in read_committed(options, starts):
+        headers = dict(record.headers)
+        if run is not None and headers.get("run") != run.encode():
+            continue
+        key = (record.key or b"").decode("utf-8", "replace")
+        try:
+            output = decode_output(kind, key, record.value or b"", headers)
+        except BadRecord as error:
+            place = f"{topic}[{record.partition}] offset {record.offset}"
+            raise AuraError(f"{place} is no result: {error}", "See who else writes to that topic") from error
+        yield key, headers, output
+
+
+def _put(last: dict[str, dict[int, Cells]], key: str, part: bytes, cells: Cells) -> None:
+    """Put a part of a result in place of the one before; drop parts that the result no longer has."""
+    number, count = map(int, part.split(b"/"))
+    parts = last.setdefault("/".join(key.split("/")[:3]), {})
+    parts[number] = cells
+    for gone in [n for n in parts if n >= count]:
+        del parts[gone]

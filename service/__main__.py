@@ -1,0 +1,5 @@
+"""`python -m service` is `aura`."""
+
+from service.cli import main
+
+main()
