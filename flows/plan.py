@@ -12,10 +12,11 @@ from kernels.backend import Backend, get_backend
 from kernels.errors import ConfigError
 from kernels.expression import Expression
 from kernels.motion import MOTION_FEATURES
+from kernels.schema import REQUIRED
 from kernels.scorer import Scorer
 from kernels.shards import ShardMap
 from operators.batch import Batch, Tally
-from operators.cells import CellsConfig, cell_columns, to_cells
+from operators.cells import AGGREGATES, CellsConfig, cell_columns, to_cells
 from operators.combine import Combine, Group, groups_of
 from operators.ingest import IngestConfig
 from operators.result_tables import Output
@@ -23,6 +24,9 @@ from operators.stages import filter_cells, filter_rows, score_cells, score_rows,
 from operators.window import Closed, ShardWindows, WindowConfig, WindowStep
 
 __all__ = ["Named", "Plan"]
+
+_FIXED = {*REQUIRED, "seq", "level", "window", "start_us", "end_us", "cx", "cy", "cz", "count", "agents", "revision"}
+"""Columns that say which event or cell a row is: a transform must not change them."""
 
 
 class Named(NamedTuple):
@@ -102,9 +106,7 @@ class Plan:
         return cls(
             ingest=_ingest(settings, layout, groups, columns=tuple(columns), motion=bool(read & set(MOTION_FEATURES))),
             row_stages=row_stages,
-            cell_stages=_cell_stages(
-                settings.cell_stages, len(row_stages) + 1, set(cell_columns(layout)) - {"window"}, models
-            ),
+            cell_stages=_cell_stages(settings.cell_stages, len(row_stages) + 1, _published(settings), models),
             combine=Combine(grid, shards, layout, groups, backend),
             windows=WindowConfig(
                 groups, partitions, grid.size, (layout.int_rows, layout.float_rows), settings.event_time.horizon
@@ -147,6 +149,16 @@ def _layout(settings: Settings) -> Layout:
     metrics = settings.metrics_used
     square, extrema = "var" in asked, bool(asked & {"min", "max"})
     return Layout(metrics, (square,) * len(metrics), (extrema,) * len(metrics))
+
+
+def _published(settings: Settings) -> set[str]:
+    """Return the columns of the results in which every window has values: what a stage over cells may read."""
+    published = set(cell_columns(_layout(settings))) - {"window"}
+    for window in settings.windows_used:
+        asked = {*settings.windows[window.name].aggregates, "count"}
+        published -= {f"{m}_{a}" for m in settings.metrics for a in AGGREGATES if a not in asked}
+        published -= {"agents"} - asked
+    return published
 
 
 def _ingest(
@@ -227,6 +239,8 @@ def _expressions(number: int, stage: TransformStage, known: set[str]) -> dict[st
     """Parse a transform; each expression may use the columns that the ones before it set."""
     found = {}
     for name, text in stage.set.items():
+        if name in _FIXED:
+            raise ConfigError(f"stages.{number}.set.{name}: this column cannot be set anew", "Choose another name")
         found[name] = _parse(f"stages.{number}.set.{name}", text, known)
         known.add(name)
     return found

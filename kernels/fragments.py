@@ -45,6 +45,12 @@ class Fragments(NamedTuple):
         blocks = np.empty((int_rows, 0), np.int64), np.empty((float_rows, 0), np.float32)
         return cls(np.empty(0, np.uint64), none, none, np.empty(0, np.int32), *blocks)
 
+    @classmethod
+    def of(cls, parts: Sequence["Fragments"]) -> "Fragments":
+        """Return the fragments of at least one part, one after the other."""
+        columns = zip(*parts, strict=True)
+        return cls._make(np.concatenate(column, axis=-1) for column in columns)  # type: ignore[arg-type]  # of arrays
+
     @property
     def size(self) -> int:
         """Number of fragments K."""
@@ -152,4 +158,4 @@ def _pick(parts: Sequence[Fragments], rows: NDArray[np.intp]) -> Fragments:
         low, high = np.searchsorted(rows, [first, first + part.size])
         found.append(part.at(rows[low:high] - first))
         first += part.size
-    return Fragments._make(np.concatenate(columns, axis=-1) for columns in zip(*found, strict=True))
+    return Fragments.of(found)

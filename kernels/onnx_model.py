@@ -50,8 +50,8 @@ class Feature(NamedTuple):
         The column.
     words, unit
         For people.
-    typical, spread
-        Centre and scale in the training data.
+    typical, spread, rare
+        Centre and scale in the training data, and how far from the centre one in 1,000 of its rows lies.
     """
 
     name: str
@@ -59,6 +59,7 @@ class Feature(NamedTuple):
     unit: str
     typical: float
     spread: float
+    rare: float
 
 
 class Node(NamedTuple):
@@ -233,10 +234,8 @@ def _description(proto: onnx.ModelProto) -> dict[str, Any]:
         numbers = [float(said["threshold"]), *(float(value) for feature in features for value in feature[3:])]
     except (ValueError, TypeError) as error:
         raise _broken(f"metadata that cannot be read ({error})", "what `Model` describes") from error
-    if not all(map(math.isfinite, numbers)) or any(feature.spread <= 0 for feature in features):
-        raise _broken(
-            "a threshold, typical value or spread that is no number, or a spread of 0", "finite ones"
-        )
+    if not all(map(math.isfinite, numbers)) or any(min(f.spread, f.rare) <= 0 for f in features):
+        raise _broken("a number in its metadata that is none, or a spread of 0", "finite ones above 0")
     if len({feature.name for feature in features}) != len(features) or not features:
         raise _broken("aura.features empty or with a name twice", "each name once")
     named = {name: said[name] for name in ("role", "version", "training")}

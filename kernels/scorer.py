@@ -26,7 +26,6 @@ _Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 # Whole tiles of every matrix kernel (4, 6, 12, 16, 24, 48 rows); a block of it stays in a core's second cache.
 _BLOCK = 1536
 _HINT = "Make it as models/autoencoder.py does"
-_REMARKABLE = 3.0  # deviations, in spreads, from which a single value explains a score
 
 
 class Scorer:
@@ -115,16 +114,16 @@ class Scorer:
         return scores
 
     def explain(self, row: NDArray[np.float32]) -> str:
-        """Say in words what stands out in one row of features, shape (F,): at most two of them."""
+        """Say in words what stands out in one row of features, shape (F,): at most two that are rarely so far off."""
         deviation = np.array(
             [_deviation(value, f) for value, f in zip(row, self.model.features, strict=True)]
         )
         first, *rest = np.argsort(-deviation, kind="stable")[:2].tolist()
         if deviation[first] < 0:
             return "nothing is known of it: every feature is null"
-        if deviation[first] < _REMARKABLE:
+        if deviation[first] <= 1:
             return f"an unusual combination of usual values, first of all {self._words(row, first)}"
-        named = [first, *(i for i in rest if deviation[i] >= _REMARKABLE)]
+        named = [first, *(i for i in rest if deviation[i] > 1)]
         return "; ".join(self._words(row, i) for i in named)
 
     def _words(self, row: NDArray[np.float32], index: int) -> str:
@@ -156,5 +155,5 @@ def in_digits(value: float) -> str:
 
 
 def _deviation(value: np.float32, feature: Feature) -> float:
-    """Return how many spreads a value lies from typical; -1 if it is null."""
-    return -1.0 if np.isnan(value) else abs(float(value) - feature.typical) / feature.spread
+    """Return how far a value lies from typical, 1 being rare; -1 if it is null."""
+    return -1.0 if np.isnan(value) else abs(float(value) - feature.typical) / feature.rare

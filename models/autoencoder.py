@@ -25,11 +25,13 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # c
 
 from models.features import Input
 
-__all__ = ["ALERTS_PER_1000", "THRESHOLD", "Autoencoder", "to_onnx", "train"]
+__all__ = ["ALERTS_PER_1000", "NEVER", "THRESHOLD", "Autoencoder", "to_onnx", "train"]
 
 THRESHOLD = 0.5
 ALERTS_PER_1000 = 1.0
 """Of training rows: what people can still look at. The bundled flights bring 136 events a minute."""
+NEVER = 1e9
+"""Rare deviation of a feature that is never a reason."""
 _LIMIT_QUANTILE = 1 - 1 / 2000
 _BOUND = 6.0  # spreads: the range that the network learns, 99.5 % of all values
 _FAR = 1e4  # spreads: keeps the arithmetic finite
@@ -44,6 +46,8 @@ class Autoencoder(NamedTuple):
     ----------
     typical, spread, limit
         (F,) float32, see the module.
+    rare
+        (F,) float32: how far from typical one training row in 1,000 lies, for the reasons in words.
     layers
         Weights (inputs, outputs) and biases (outputs,) of each layer; all but the last are followed by a Relu.
     """
@@ -51,6 +55,7 @@ class Autoencoder(NamedTuple):
     typical: NDArray[np.float32]
     spread: NDArray[np.float32]
     limit: NDArray[np.float32]
+    rare: NDArray[np.float32]
     layers: tuple[tuple[NDArray[np.float32], NDArray[np.float32]], ...]
 
 
@@ -76,7 +81,9 @@ def train(
     limit = limit * np.quantile((residual / limit).max(axis=1), 1 - ALERTS_PER_1000 / 1000)
     weights = zip(network.coefs_, network.intercepts_, strict=True)
     layers = tuple((w.astype(np.float32), b.astype(np.float32)) for w, b in weights)
-    return Autoencoder(typical, spread, limit.astype(np.float32), layers)
+    rare = np.maximum(np.nanpercentile(np.abs(rows - typical), 99.9, axis=0).astype(np.float32), spread)
+    rare[[i.context for i in inputs]] = NEVER
+    return Autoencoder(typical, spread, limit.astype(np.float32), rare, layers)
 
 
 def to_onnx(model: Autoencoder, inputs: Sequence[Input], *, role: str, training: str) -> bytes:
@@ -95,9 +102,10 @@ def to_onnx(model: Autoencoder, inputs: Sequence[Input], *, role: str, training:
     worst = graph.add("ReduceMax", relative, graph.weight("axes", [0], np.int64), keepdims=0)
     graph.add("Div", worst, graph.add("Add", worst, graph.weight("one", 1)), output="score")
     proto = graph.to_model(features=len(inputs))
+    numbers = [[float(value) for value in values] for values in (model.typical, model.spread, model.rare)]
     described = [
-        {"name": i.name, "words": i.words, "unit": i.unit, "typical": float(typical), "spread": float(spread)}
-        for i, typical, spread in zip(inputs, model.typical, model.spread, strict=True)
+        {"name": i.name, "words": i.words, "unit": i.unit, "typical": typical, "spread": spread, "rare": rare}
+        for i, typical, spread, rare in zip(inputs, *numbers, strict=True)
     ]
     said = {"role": role, "version": "1", "threshold": str(THRESHOLD), "training": training}
     said["features"] = json.dumps(described)

@@ -1,7 +1,7 @@
 """Model cards: what a model is, what it was made from, and how well it does, written by the script that made it."""
 
 from kernels.scorer import Scorer, in_digits
-from models.autoencoder import ALERTS_PER_1000
+from models.autoencoder import ALERTS_PER_1000, NEVER
 from models.evaluate import Figure, Report
 
 __all__ = ["write_card"]
@@ -45,12 +45,13 @@ Written by `python -m models.train`, which makes the same bytes from the same da
 
 ## Features
 
-| feature | meaning | unit | typical | spread |
-| --- | --- | --- | --- | --- |
+| feature | meaning | unit | typical | spread | rare |
+| --- | --- | --- | --- | --- | --- |
 {features}
 
 Typical is the median of the training rows, spread a quarter of the range between their 1st and 99th percentile, or the
-resolution of what is reported. A null feature counts as typical.
+resolution of what is reported; one training row in 1,000 lies further from typical than rare. A null feature counts as
+typical.
 
 ## Figures on the held-out hours
 
@@ -97,9 +98,13 @@ def write_card(scorer: Scorer, report: Report) -> str:
 
 def _features(scorer: Scorer) -> str:
     return "\n".join(
-        f"| `{f.name}` | {f.words} | {f.unit} | {in_digits(f.typical)} | {in_digits(f.spread)} |"
+        f"| `{f.name}` | {f.words} | {f.unit} | {in_digits(f.typical)} | {in_digits(f.spread)} | {_rare(f.rare)} |"
         for f in scorer.model.features
     )
+
+
+def _rare(rare: float) -> str:
+    return "never a reason" if rare == NEVER else in_digits(rare)
 
 
 def _figures(figures: tuple[Figure, ...]) -> str:

@@ -138,6 +138,6 @@ class _Judge:
         )
 
     def _largest_deviation(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        typical, spread = np.array([feature[3:] for feature in self._scorer.model.features], np.float32).T
+        typical, spread, _ = np.array([feature[3:] for feature in self._scorer.model.features], np.float32).T
         largest: NDArray[np.float32] = np.nan_to_num(np.abs((rows - typical) / spread), nan=0).max(axis=1)
         return largest

@@ -16,12 +16,15 @@ class Input(NamedTuple):
         For people.
     least_spread
         Deviations count in units of at least this: about the resolution of what is reported.
+    context
+        It says what kind of row this is; its value is never a reason for an alert.
     """
 
     name: str
     words: str
     unit: str
     least_spread: float
+    context: bool = False
 
 
 EVENT = (
@@ -42,10 +45,10 @@ EVENT = (
 """Of an event: its columns and `kernels.motion.MOTION_FEATURES`."""
 
 CELL = (
-    Input("window_s", "the length of the window", "s", 60),
+    Input("window_s", "the length of the window", "s", 60, context=True),
     Input("count", "the number of reports", "", 1),
     Input("agents", "the number of aircraft", "", 1),
-    Input("events_per_agent", "the reports of an aircraft", "", 1),
+    Input("events_per_agent", "the number of reports per aircraft", "", 1),
     Input("speed_mps_mean", "the mean speed", "m/s", 1),
     Input("speed_mps_std", "the spread of speeds", "m/s", 1),
     Input("climb_mps_mean", "the mean climb", "m/s", 0.3),

@@ -8,8 +8,9 @@ number of the next part: what a crashed run wrote past its last snapshot is dele
 import json
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from operators.batch import Alerts, DeadLetter, Late, Tally
 from operators.cells import Cells
+from operators.guard import StepError
 from operators.result_tables import Output, tables_of
 from operators.state import pack, unpack
 
@@ -54,8 +56,9 @@ class FileSink(FixedPartitionedSink[Output, bytes]):
 
     def build_part(self, step_id: str, for_part: str, resume_state: bytes | None) -> "_Partition":  # noqa: ARG002 (Bytewax names it)
         """Return the writer of partition `for_part`."""
-        self._directory.mkdir(parents=True, exist_ok=True)
-        return _Partition(self._directory, for_part, resume_state)
+        with _writing(self._directory):
+            self._directory.mkdir(parents=True, exist_ok=True)
+            return _Partition(self._directory, for_part, resume_state)
 
 
 class _Partition(StatefulSinkPartition[Output, bytes]):
@@ -92,9 +95,10 @@ class _Partition(StatefulSinkPartition[Output, bytes]):
     def _flush(self) -> None:
         if not self._buffer:
             return
-        for kind, table in tables_of(self._buffer).items():
-            path = self._directory / f"{kind}-{self._name}-{self._next}.parquet"
-            _replace(path, partial(pq.write_table, table, compression="zstd"))
+        with _writing(self._directory):
+            for kind, table in tables_of(self._buffer).items():
+                path = self._directory / f"{kind}-{self._name}-{self._next}.parquet"
+                _replace(path, partial(pq.write_table, table, compression="zstd"))
         self._buffer, self._next = [], self._next + 1
 
 
@@ -114,6 +118,16 @@ def read_tallies(directory: Path) -> Tally:
     for path in (directory / PARTS).glob("tally-*.json"):
         total.add(Tally(**json.loads(path.read_text())))
     return total
+
+
+@contextmanager
+def _writing(directory: Path) -> Iterator[None]:
+    """Name the step and the folder in what goes wrong with files."""
+    try:
+        yield
+    except OSError as error:
+        hint = "Make the folder writable, with room on its disk; nothing is lost: run again"
+        raise StepError(f"step sink failed: cannot write into {directory}: {error.strerror}", hint) from error
 
 
 def _write_json(value: object, path: Path) -> None:

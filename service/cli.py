@@ -8,7 +8,7 @@ import sys
 import typer
 
 from kernels.errors import AuraError, ConfigError
-from service import config, run
+from service import config, run, topics_command
 
 __all__ = ["app", "main"]
 
@@ -18,6 +18,7 @@ app = typer.Typer(
     help="Telemetry of agent populations as a stream: exact statistics per region and window, scores, alerts.",
 )
 app.add_typer(config.app, name="config")
+app.add_typer(topics_command.app, name="topics")
 app.command("run", epilog=run.EXAMPLES)(run.command)
 
 

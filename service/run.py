@@ -1,11 +1,12 @@
 """`aura run`: the main job, from a source to results."""
 
 import json
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from service.options import AsJson, Profile, Set, settings_of
 
 __all__ = ["EXAMPLES", "command"]
 
@@ -16,27 +17,22 @@ EXAMPLES = (
 
 
 def command(  # noqa: PLR0913, PLR0917 (each is an option of the command line)
-    profile: Annotated[str, typer.Option(help="A shipped profile or the path of a .toml file.")] = "flights",
+    profile: Profile = "flights",
     source: Annotated[str | None, typer.Option(help="kafka, simulate, or a .parquet, .csv or .jsonl file.")] = None,
     sink: Annotated[str, typer.Option(help="files or kafka.")] = "files",
     out: Annotated[Path | None, typer.Option(help="Folder of the results.")] = None,
     backend: Annotated[str | None, typer.Option(help="numpy, onnx-cpu or onnx-cuda.")] = None,
     as_is: Annotated[bool, typer.Option("--as-is", help="Read the file in its own order.")] = False,
     until_end: Annotated[bool, typer.Option("--until-end", help="Stop at what is the end of the topic now.")] = False,
-    set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a value.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object, last.")] = False,
+    set_: Set = None,
+    as_json: AsJson = False,
 ) -> None:
     """Run the flow of cells over a source; a bounded one ends with a table of what came out and where."""
-    from flows.settings import load
-    from service.config import overrides
     from service.console import Console
     from service.job import Job
 
-    values = overrides(set_ or [])
-    given = {"input.source": source, "sink.directory": out, "kernels.backend": backend}
-    values |= {key: str(value) for key, value in given.items() if value is not None}
-    values |= {"input.as_is": "true"} if as_is else {}
-    settings = load(profile, values, os.environ).settings
+    given = {"input.source": source, "sink.directory": out, "kernels.backend": backend, "input.as_is": as_is}
+    settings = settings_of(profile, set_, given)
     console = Console(quiet=as_json)
     summary: dict[str, Any] = Job(settings, sink=sink, until_end=until_end, console=console).run()
     if as_json:

@@ -119,7 +119,7 @@ def _parse(text: str) -> Expression:
 
 @given(numbers(), TABLES)
 def test_numbers_row_by_row(formula: Formula, rows: list[tuple[float, ...]]) -> None:
-    """A formula gives each row the same bits as working it out for that row alone."""
+    """A formula gives each row what working it out for that row alone gives."""
     expression = _parse(formula[0])
     assert expression.kind == "number"
     np.testing.assert_array_equal(expression.evaluate(_table(rows)), np.array(_each(formula, rows), "f8"))

@@ -22,7 +22,14 @@ from kernels.scorer import Scorer
 _F = 5
 _BACKENDS = ("numpy", "onnx-cpu")
 _FEATURES = [
-    {"name": f"metric_{i}", "words": f"metric {i}", "unit": "m/s", "typical": 10.0 * i, "spread": 2.0}
+    {
+        "name": f"metric_{i}",
+        "words": f"metric {i}",
+        "unit": "m/s",
+        "typical": 10.0 * i,
+        "spread": 2.0,
+        "rare": 6.0,
+    }
     for i in range(_F)
 ]
 _SAID = {
@@ -217,7 +224,7 @@ _COMBINATION = "an unusual combination of usual values"
     ],
 )  # fmt: skip
 def test_reasons(row: list[float], words: str) -> None:
-    """The reason names the one or two values that lie furthest from typical, in spreads."""
+    """The reason names the one or two values that lie further from typical than one in 1,000 does."""
     assert _scorer("numpy").explain(np.array(row, np.float32)) == words
 
 
@@ -373,7 +380,7 @@ def _said(key: str, value: str | None) -> Change:
         (_opset, "operator sets"),
         (_said("aura.role", "oracle"), "aura.role 'oracle', expected 'event' or 'cell'"),
         (_said("aura.threshold", None), r"no metadata for \['aura.threshold'\]"),
-        (_said("aura.threshold", "nan"), "a threshold, typical value or spread that is no number"),
+        (_said("aura.threshold", "nan"), "a number in its metadata that is none"),
         (_said("aura.features", "[{}]"), "metadata that cannot be read"),
         (_said("aura.features", "[]"), "aura.features empty"),
         (_said("aura.features", json.dumps([_FEATURES[0]] * _F)), "a name twice"),

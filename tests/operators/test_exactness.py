@@ -53,13 +53,21 @@ def _check(flow: Flow, partitions: dict[int, Sequence[Row]], **options: object) 
             elif name.endswith(("_mean", "_var")) and not math.isnan(value):
                 assert got[key][name] == pytest.approx(value, rel=1e-14, abs=0)
             else:
-                assert got[key][name] == value or (math.isnan(value) and math.isnan(got[key][name])), (key, name)
+                assert got[key][name] == value or (math.isnan(value) and math.isnan(got[key][name])), (
+                    key,
+                    name,
+                )
 
 
 @given(PARTITIONS, SIZES, PICKS, st.integers(1, 5), st.booleans(), st.sampled_from([None, 30]))
 @settings(max_examples=150, deadline=None)
 def test_equals_the_reference(
-    partitions: dict[int, list[Row]], sizes: list[int], picks: list[int], shards: int, dedup: bool, jump: int | None
+    partitions: dict[int, list[Row]],
+    sizes: list[int],
+    picks: list[int],
+    shards: int,
+    dedup: bool,
+    jump: int | None,
 ) -> None:
     """Any partitions, framing, interleaving and shard count give the rows of the reference."""
     flow = Flow(GRID, METRICS, WINDOWS, partitions=3, shards=shards, dedup=dedup, max_jump_us=jump)
@@ -93,7 +101,9 @@ def test_restart_changes_nothing(
 ) -> None:
     """Going on from snapshots after any batch gives the same results."""
     flow = Flow(GRID, METRICS, WINDOWS, partitions=3, dedup=True)
-    for turn, (partition, batch) in enumerate(interleave({p: split(r, sizes) for p, r in partitions.items()}, picks)):
+    for turn, (partition, batch) in enumerate(
+        interleave({p: split(r, sizes) for p, r in partitions.items()}, picks)
+    ):
         flow.feed(partition, batch)
         if every and turn % every == 0:
             flow.restart()

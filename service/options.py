@@ -1,0 +1,37 @@
+"""Options that several commands share, and the configuration that they give."""
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from flows.settings import Settings
+
+__all__ = ["AsJson", "Profile", "Set", "settings_of"]
+
+Profile = Annotated[str, typer.Option(help="A shipped profile or the path of a .toml file.")]
+Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a value.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, last.")]
+
+
+def settings_of(profile: str, set_: list[str] | None, given: Mapping[str, object] | None = None) -> "Settings":
+    """Return the configuration of a profile under `AURA_*` variables, `--set` and the options of a command.
+
+    Parameters
+    ----------
+    profile, set_
+        As given.
+    given
+        Options by the key that they set; those that are None or False were not given.
+    """
+    from flows.settings import load
+    from service.config import overrides
+
+    values = {key: _text(value) for key, value in (given or {}).items() if value not in (None, False)}
+    return load(profile, overrides(set_ or []) | values, os.environ).settings
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
