@@ -49,7 +49,7 @@ class Fragments(NamedTuple):
     def of(cls, parts: Sequence["Fragments"]) -> "Fragments":
         """Return the fragments of at least one part, one after the other."""
         columns = zip(*parts, strict=True)
-        return cls._make(np.concatenate(column, axis=-1) for column in columns)  # type: ignore[arg-type]  # of arrays
+        return cls._make(np.concatenate(column, axis=-1) for column in columns)
 
     @property
     def size(self) -> int:

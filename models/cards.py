@@ -28,6 +28,7 @@ _INJECTED = {
     "event": "The four kinds are described and seeded in `models/anomalies.py`; the report after each is left out.",
     "cell": "Swarms are described and seeded in `models/anomalies.py`; every row whose window holds one is counted.",
 }
+_STALE = " Of these alerts {:.0%}\nare on reports that repeat the position of the one before: faults of the source."
 _CARD = """\
 # The model `{role}.onnx` {title}
 
@@ -55,8 +56,7 @@ typical.
 
 ## Figures on the held-out hours
 
-Without any injection {report.alerts_per_1000:.2f} of 1,000 rows raise an alert ({report.clean_rows:,} rows, {stale:.0%}
-of the alerts on reports that repeat the position before: faults of the source).
+Without any injection {report.alerts_per_1000:.2f} of 1,000 rows raise an alert, {report.clean_rows:,} rows.{stale}
 
 | anomaly | rows | AUROC | found | simple rule: AUROC | simple rule: found |
 | --- | --- | --- | --- | --- | --- |
@@ -89,7 +89,7 @@ def write_card(scorer: Scorer, report: Report) -> str:
         alerts=ALERTS_PER_1000,
         features=_features(scorer),
         report=report,
-        stale=report.stale_share,
+        stale=_STALE.format(report.stale_share) if report.stale_share else "",
         figures=_figures(report.figures),
         injected=_INJECTED[model.role],
         limits=_LIMITS[model.role],
@@ -109,6 +109,6 @@ def _rare(rare: float) -> str:
 
 def _figures(figures: tuple[Figure, ...]) -> str:
     return "\n".join(
-        f"| {f.kind} | {f.rows} | {f.auroc:.4f} | {f.found:.1%} | {f.simple_auroc:.4f} | {f.simple_found:.1%} |"
+        f"| {f.kind} | {f.rows} | {f.auroc:.5f} | {f.found:.1%} | {f.simple_auroc:.5f} | {f.simple_found:.1%} |"
         for f in figures
     )

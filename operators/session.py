@@ -4,8 +4,8 @@
                              partition; while it is idle the least watermark of those that are not, if that is further
     a session is published   when its partition's reach passes its last event plus gap plus lateness
     a session is final       when its partition's own watermark does: no event can follow, and it is forgotten
-    a session is withdrawn   when its partition was idle and brings events for it: it is open again, joined with them and
-                             with whatever they reach, and is published anew when it is complete
+    a session is withdrawn   when its partition was idle and brings events for it: it is open again, joined with them
+                             and with whatever they reach, and is published anew when it is complete
 
 Each row about a session has the next revision, and a joined one goes on from the greatest of its parts. So what stands
 in the end, the last revision of each (window, agent, start) that is not withdrawn, is a function of the events alone,
@@ -214,6 +214,7 @@ def _metric(rows: Fragments, layout: Layout, m: int) -> dict[str, NDArray[Any]]:
     none = np.full(len(n), np.nan)
     low = high = none
     if layout.extrema[m]:
-        low, high = (np.where(n == 0, np.nan, rows.floats[r]) for r in (layout.min(m), layout.max(m)))
+        extrema = rows.floats[[layout.min(m), layout.max(m)]].astype(np.float64)
+        low, high = np.where(n == 0, np.nan, extrema)
     var = none if var is None else var
     return {"count": n, "sum": total(s, scale), "mean": mean, "min": low, "max": high, "var": var}

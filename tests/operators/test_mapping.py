@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -64,9 +65,7 @@ def _flight(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _columns(events: list[dict[str, Any]]) -> Columns:
-    return {
-        name: np.array([event[name] for event in events]).astype(column_dtype(name)) for name in events[0]
-    }
+    return {name: np.array([event[name] for event in events], column_dtype(name)) for name in events[0]}
 
 
 def test_flights_row_by_row() -> None:
@@ -154,7 +153,7 @@ def _joined(parts: list[Mapped], starts: list[int]) -> Mapped:
 def test_a_row_depends_on_itself(rows: list[dict[str, Any]], cuts: list[int]) -> None:
     """Rows become the same events, with the same reasons, however they are cut into batches."""
     edges = [0, *sorted(cut for cut in cuts if cut < len(rows)), len(rows)]
-    parts = [PLAIN.apply(_by_column(rows[low:high])) for low, high in zip(edges, edges[1:], strict=False)]
+    parts = [PLAIN.apply(_by_column(rows[low:high])) for low, high in pairwise(edges)]
     whole, joined = PLAIN.apply(_by_column(rows)), _joined(parts, edges[:-1])
     _same(whole.columns, joined.columns)
     assert (whole.names, whole.bad) == (joined.names, joined.bad)
@@ -232,22 +231,19 @@ def test_nulls_that_are_no_fault() -> None:
 
 
 def test_infinite_metric() -> None:
-    """An infinite metric, or one over float32's end, is infinite: whether that is in range is not for a mapping to say."""
+    """An infinite metric, or one over float32's end, is infinite: whether that is in range, its metric says."""
     mapped = PLAIN.apply(_by_column([GOOD | {"v": "inf"}, GOOD | {"v": 1e300}]))
     assert mapped.columns["speed_mps"].tolist() == [math.inf, math.inf]
 
 
 def test_no_rows() -> None:
     """No rows give columns of no rows, of the right types."""
-    for table in ({}, {"id": []}, pa.RecordBatch.from_pylist([], FLIGHTS_SCHEMA)):
+    for table in ({}, {"id": []}, pa.RecordBatch.from_pylist([], pq.read_schema(FLIGHTS_FILE))):
         mapping = FLIGHTS if isinstance(table, pa.RecordBatch) else PLAIN
         columns = mapping.apply(table).columns
         assert {name: values.dtype for name, values in columns.items()} == {
             n: column_dtype(n) for n in mapping.makes
         }
-
-
-FLIGHTS_SCHEMA = pq.read_schema(FLIGHTS_FILE)
 
 
 def test_geographic_ranges() -> None:
