@@ -29,17 +29,20 @@ Floats = NDArray[np.float32]
 # statistics, ns an event: 8k 8.4, 16k 7.6, 32k 7.6, whole batch of 64k 7.9.
 _CHUNK = 16_384
 
-# Adding 1.5 * 2**52 to a float64 q rounds it to an integer, ties to even, and leaves q in the low bits of the
-# result: rint and cast in one addition. Subtracting the constant's bits less 2**41 then makes it 2**41 + q.
-_ROUND = 1.5 * 2.0**52
+# Adding 2**52 + 2**41 to a float64 q rounds it to an integer, ties to even, and the bits of the result, read as an
+# integer, are E + q: rint, cast and packing in one addition. E = 0x433 * 2**52 + 2**41 is a multiple of 2**41.
+_ROUND = 2.0**52 + 2.0**41
+_PACKED = np.float64(_ROUND).view(np.int64)
 _COUNT_SHIFT = 41
-_UNPACKED = np.float64(_ROUND).view(np.int64) - (1 << _COUNT_SHIFT)
+_COUNT_MASK = (1 << 23) - 1
+_COUNT_INVERSE = pow(int(_PACKED) >> _COUNT_SHIFT, -1, _COUNT_MASK + 1)
 
-# Count and sum share one accumulator: P = sum(2**41 + q) = n * 2**41 + s. With n <= 2**17 and |q| < 2**23
-# (kernels.metric), |s| < 2**40, so P < 2**63 and n = (P + 2**40) >> 41, s = P - (n << 41): exact. The squares of
-# the same packed numbers add up to n * 2**82 + 2**42 * s + sum(q**2), of which int64 arithmetic keeps the value
-# modulo 2**64: the first term is 0 there, the second is known, and 0 <= sum(q**2) < 2**63 remains, exact again.
-# A scatter costs 0.95 ns an event, whatever it adds; this way it takes two, not three.
+# Count and sum share one accumulator: P = sum(E + q) = n * E + s modulo 2**64. With n <= 2**17 and |q| < 2**23
+# (kernels.metric), |s| < 2**40, so (P + 2**40) >> 41 = n * (E >> 41) modulo 2**23; E >> 41 is odd, so its inverse
+# gives n, and s = P - n * E: exact. The squares of the same packed numbers add up to n * E**2 + 2 * E * s +
+# sum(q**2) modulo 2**64, where the first term is 0 (E**2 is a multiple of 2**82), the second is known, and
+# 0 <= sum(q**2) < 2**63 remains, exact again. A scatter costs 0.95 ns an event, whatever it adds; this way it takes
+# two, not three.
 
 
 @dataclass(frozen=True)
@@ -217,7 +220,6 @@ class _Accumulator:
         steps *= self.scale
         steps += _ROUND
         packed = steps.view(np.int64)
-        packed -= _UNPACKED
         np.add.at(self.sum, where, packed)
         if self.limbs:
             packed *= packed
@@ -230,8 +232,10 @@ class _Accumulator:
         """Split what was packed, in place."""
         np.add(self.sum, 1 << (_COUNT_SHIFT - 1), out=self.n)
         self.n >>= _COUNT_SHIFT
-        self.sum -= self.n << _COUNT_SHIFT
+        self.n *= _COUNT_INVERSE
+        self.n &= _COUNT_MASK
+        self.sum -= self.n * _PACKED
         if self.limbs:
             lo, hi = self.limbs
-            lo -= self.sum << (_COUNT_SHIFT + 1)
+            lo -= (self.sum * _PACKED) << 1
             lo[:], hi[:] = split_limbs(lo)

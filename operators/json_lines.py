@@ -6,9 +6,9 @@ Python writes them. Values that are lists or objects may stand in columns that n
 
 import json
 from collections.abc import Iterator
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from operators.raw_batch import JSON_TYPE, BrokenRow, RawBatch
 __all__ = ["json_columns", "read_json_lines"]
 
 _LOOKED_AT = 1_000
+_MARK = b"\xef\xbb\xbf"  # of byte order, which some editors put in front of UTF-8
 
 
 def json_columns(path: Path) -> list[str]:
@@ -36,22 +37,21 @@ def read_json_lines(path: Path, batch_rows: int) -> Iterator[RawBatch]:
         A line is over 8 MiB.
     """
     with path.open("rb") as file:
-        lines = enumerate(
-            filter(None, map(bytes.strip, _lines(path, iter(lambda: file.readline(_LIMIT), b""))))
-        )
+        lines = enumerate(line for line in _lines(path, file) if line.strip())
         while numbered := list(islice(lines, batch_rows)):
             yield _batch(numbered)
 
 
-_LIMIT = MAX_RECORD_BYTES + 1
-
-
-def _lines(path: Path, lines: Iterator[bytes]) -> Iterator[bytes]:
-    for number, line in enumerate(lines):
-        if len(line) == _LIMIT:
+def _lines(path: Path, file: BinaryIO) -> Iterator[bytes]:
+    """Yield lines without their ends; an iterator of the file's own would read a line of any length."""
+    for number in count(1):
+        line = file.readline(MAX_RECORD_BYTES + 1)
+        if len(line) > MAX_RECORD_BYTES:
             hint = "JSON lines have one object a line; an array of objects has to be taken apart first"
-            raise AuraError(f"{path}: line {number + 1} is over {MAX_RECORD_BYTES} bytes", hint)
-        yield line.removeprefix(b"\xef\xbb\xbf") if number == 0 else line
+            raise AuraError(f"{path}: line {number} is over {MAX_RECORD_BYTES} bytes", hint)
+        if not line:
+            return
+        yield (line.removeprefix(_MARK) if number == 1 else line).rstrip(b"\r\n")
 
 
 def _batch(numbered: list[tuple[int, bytes]]) -> RawBatch:

@@ -5,6 +5,7 @@
 .jsonl .ndjson      Python values (operators.json_lines)
 """
 
+import csv
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -99,6 +100,6 @@ def _open(path: Path) -> tuple[Path, _Format]:
 def _reading(path: Path) -> Iterator[None]:
     try:
         yield
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError, csv.Error) as error:
         cause = str(error).partition("\n")[0][:300]
         raise AuraError(f"{path} cannot be read as {path.suffix.lower()[1:]}: {cause}") from error

@@ -8,7 +8,7 @@ import sys
 import typer
 
 from kernels.errors import AuraError, ConfigError
-from service import config, run, topics_command
+from service import collect, config, run, topics_command
 
 __all__ = ["app", "main"]
 
@@ -20,6 +20,7 @@ app = typer.Typer(
 app.add_typer(config.app, name="config")
 app.add_typer(topics_command.app, name="topics")
 app.command("run", epilog=run.EXAMPLES)(run.command)
+app.command("collect", epilog="Example: aura collect --out out")(collect.command)
 
 
 def main() -> None:

@@ -13,11 +13,9 @@ from flows.assemble import assemble
 from flows.plan import Plan
 from flows.settings.root import Settings
 from flows.sources import Input
-from kernels.errors import AuraError
 from kernels.simulate import exponential_levels
 from operators.file_sink import clear_parts
-from operators.result_tables import empty_cells
-from operators.results import finalise, write_summary
+from service.collect import collect
 from service.console import Console
 from service.engine import engine
 
@@ -55,7 +53,7 @@ class Job:
         start = time.perf_counter()
         with self.console.progress(made.progress), engine(directory / "aura.log"):
             run_main(made.flow)  # type: ignore[no-untyped-call]
-        return self._end(made.plan, time.perf_counter() - start)
+        return collect(made.plan, directory, seconds=time.perf_counter() - start)
 
     def _announce(self, given: Input, plan: Plan) -> None:
         """Print the steps of the start-up, in their order."""
@@ -70,23 +68,6 @@ class Job:
         layers, counts = len(settings.field.layers), settings.levels.time_scales_ms
         say("services", f"configured, not part of this flow: {layers} field layers, {len(counts)} levels")
         say("agents", _agents(settings, given))
-
-    def _end(self, plan: Plan, seconds: float) -> dict[str, Any]:
-        """Put the results together; check that every event is accounted for."""
-        directory = self.settings.sink.directory
-        tally, tables = finalise(directory, empty_cells(plan.cells.layout), model=plan.cell_model)
-        clear_parts(directory)
-        more = {
-            "seconds": round(seconds, 3),
-            "events_per_s": round(tally.events_in / seconds, 1),
-            "backend": plan.backend.name,
-            "provider": plan.backend.provider,
-            "level": "none",
-        }
-        summary = write_summary(directory, tally, tables, more)
-        if not tally.balanced:
-            raise AuraError(f"the account does not balance: {tally}", "This is a fault in AURA: please report it")
-        return summary
 
 
 def _gpus() -> str:

