@@ -103,15 +103,14 @@ def _flow(job: Job) -> tuple[Dataflow, Callable[[], int]]:
     groups = groups_of(job.windows, grid.size)
     latenesses = [w.lateness_us for w in job.windows]
     config = IngestConfig(grid, layout.metrics, least_lateness_us=min(latenesses), lateness_us=max(latenesses))
-    shape = (layout.int_rows, layout.float_rows)
-    windows = WindowConfig(groups, job.partitions, grid.size, shape, 3600 * _SECOND_US)
+    shards = ShardMap.uniform(grid.size, job.shards)
+    windows = WindowConfig(groups, job.partitions, shards, layout, 3600 * _SECOND_US)
     counter = _Counter()
     flow = Dataflow("benchmark")
     stream = op.input("source", flow, _Frames(job, config))
     if job.where is not None:
         stage = filter_rows(Expression.parse(job.where, [m.name for m in layout.metrics]))
         stream = op.map("filter", stream, over_events(stage))
-    shards = ShardMap.uniform(grid.size, job.shards)
     messages = op.flat_map("combine", stream, Combine(grid, shards, layout, groups, get_backend("numpy")))
     closed = op.stateful_batch("window", messages, lambda state: WindowStep(ShardWindows(windows, state)))
     op.output("count", closed, counter)

@@ -3,13 +3,16 @@
 from dataclasses import dataclass
 
 from bytewax.dataflow import Dataflow
+from bytewax.outputs import FixedPartitionedSink
 
 from flows import cells
 from flows.plan import Plan
 from flows.settings.root import Settings
 from flows.sinks import open_sink
 from flows.sources import Input, open_input
+from operators.batch import Tally
 from operators.progress import Progress
+from operators.result_tables import Output
 
 __all__ = ["Assembled", "assemble"]
 
@@ -20,16 +23,20 @@ class Assembled:
 
     Parameters
     ----------
-    input, plan, flow
-        The opened source, the steps, and the Bytewax flow.
+    input, plan, flow, sink
+        The opened source, the steps, the Bytewax flow, and where it leads.
     progress
         Told by the source how far it has come.
+    account
+        What became of the events, once a run into Kafka has ended.
     """
 
     input: Input
     plan: Plan
     flow: Dataflow
+    sink: FixedPartitionedSink[Output, bytes]
     progress: Progress
+    account: Tally
 
 
 def assemble(settings: Settings, *, sink: str = "files", until_end: bool = False) -> Assembled:
@@ -51,6 +58,7 @@ def assemble(settings: Settings, *, sink: str = "files", until_end: bool = False
     """
     given = open_input(settings, until_end=until_end)
     plan = Plan.of(settings, columns=given.columns, partitions=given.partitions)
-    progress = Progress()
-    flow = cells.build(given.build(plan.ingest, progress), open_sink(settings, sink), plan)
-    return Assembled(given, plan, flow, progress)
+    progress, account = Progress(), Tally()
+    target = open_sink(settings, sink, model=plan.cell_model, account=account)
+    flow = cells.build(given.build(plan.ingest, progress), target, plan)
+    return Assembled(given, plan, flow, target, progress, account)

@@ -108,9 +108,7 @@ class Plan:
             row_stages=row_stages,
             cell_stages=_cell_stages(settings.cell_stages, len(row_stages) + 1, _published(settings), models),
             combine=Combine(grid, shards, layout, groups, backend),
-            windows=WindowConfig(
-                groups, partitions, grid.size, (layout.int_rows, layout.float_rows), settings.event_time.horizon
-            ),
+            windows=WindowConfig(groups, partitions, shards, layout, settings.event_time.horizon),
             shards=shards, cells=cells, backend=backend, models=models, sink_partitions=settings.sink.partitions,
         )  # fmt: skip
 

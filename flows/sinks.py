@@ -1,17 +1,56 @@
 """Where results go: files, or topics."""
 
+from pathlib import Path
+
 from bytewax.outputs import FixedPartitionedSink
 
 from flows.settings.root import Settings
 from kernels.errors import ConfigError
+from operators.batch import Tally
 from operators.file_sink import FileSink
+from operators.kafka_run import open_run
+from operators.kafka_sink import KafkaSink
 from operators.result_tables import Output
 
-__all__ = ["open_sink"]
+__all__ = ["SINKS", "open_sink"]
+
+SINKS = ("files", "kafka")
+_RUN_FILE = "kafka_run.json"  # beside the recovery store: what began with it ends with it
 
 
-def open_sink(settings: Settings, kind: str) -> FixedPartitionedSink[Output, bytes]:
-    """Return the sink of that kind: `files`, under `sink.directory`, or `kafka`."""
+def open_sink(
+    settings: Settings, kind: str, *, model: str | None, account: Tally
+) -> FixedPartitionedSink[Output, bytes]:
+    """Return the sink of a kind.
+
+    Parameters
+    ----------
+    settings
+        Validated.
+    kind
+        One of `SINKS`: into `sink.directory`, or into the topics of results.
+    model
+        SHA-256 of the model that scores the cells.
+    account
+        A Kafka sink adds what became of the events when a bounded run ends; files hold their own.
+    """
     if kind == "files":
         return FileSink(settings.sink.directory, settings.sink.partitions)
-    raise ConfigError(f"--sink {kind!r}: allowed are files and kafka")
+    if kind != "kafka":
+        raise ConfigError(f"--sink {kind!r}: allowed are {' and '.join(SINKS)}")
+    options, prefix = settings.kafka.client_options(), settings.kafka.prefix
+    directory = settings.recovery.directory
+    file = Path(directory) / _RUN_FILE if directory is not None else None
+    sink = KafkaSink(
+        options,
+        open_run(options, prefix=prefix, partitions=settings.sink.partitions, file=file),
+        prefix=prefix,
+        group=settings.kafka.group,
+        flow="cells",
+        partitions=settings.sink.partitions,
+        json_rows=settings.sink.json_rows,
+        model=model,
+        on_account=lambda _, tally: account.add(tally),
+    )
+    sink.fence()
+    return sink

@@ -12,7 +12,8 @@ from kernels.schema import REQUIRED
 from kernels.simulate import Population
 from operators.batch import Batch
 from operators.ingest import IngestConfig
-from operators.kafka_source import KafkaSource, topic_partitions
+from operators.kafka_reader import topic_partitions
+from operators.kafka_source import KafkaSource
 from operators.partitioned import load_partitioned
 from operators.progress import Progress
 from operators.rows_source import RowsSource
@@ -121,6 +122,9 @@ def _kafka(settings: Settings, *, until_end: bool) -> Input:
     options, topic = settings.kafka.client_options(), settings.kafka.prefix + EVENTS_TOPIC
     mapping = settings.input.mapping.to_mapping() if settings.input.mapping is not None else None
     partitions = topic_partitions(options, topic)
+    given = settings.input.mapping
+    mapped = (*given.columns, *given.derived) if given is not None else settings.input.columns
+    columns = tuple(dict.fromkeys((*_CANONICAL, *settings.metrics, *mapped)))
 
     def build(config: IngestConfig, progress: Progress) -> KafkaSource:
         return KafkaSource(
@@ -128,6 +132,7 @@ def _kafka(settings: Settings, *, until_end: bool) -> Input:
             topic,
             settings.kafka.group,
             config,
+            columns=columns,
             batch_rows=settings.input.batch_rows,
             content_type=settings.kafka.content_type,
             mapping=mapping,
@@ -136,7 +141,4 @@ def _kafka(settings: Settings, *, until_end: bool) -> Input:
             progress=progress,
         )
 
-    given = settings.input.mapping
-    mapped = (*given.columns, *given.derived) if given is not None else settings.input.columns
-    further = (*settings.metrics, *mapped)
-    return Input(topic, tuple(dict.fromkeys((*_CANONICAL, *further))), partitions, build)
+    return Input(topic, columns, partitions, build)

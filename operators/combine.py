@@ -1,31 +1,36 @@
-"""Batches to partials: one piece per (lateness, shard), so that sums are shipped and not events.
+"""Batches to what shards add up: one piece per (lateness, shard), in the form that costs least (`operators.pieces`).
 
-A batch whose panes and cells are few against its rows is reduced onto the whole grid (blocks), any other onto the cells
-it touches (tables). Which of the two only changes the cost: the sums are exact.
+    panes x cells few against the rows      blocks: the batch is reduced onto the whole grid; sums are shipped, not events
+    panes x shards few against the rows     rows: a cell is touched about once, so the events are as small as their sums
+    many panes                              tables: the cells touched, sorted
+
+Which of them only changes the cost: the sums are exact.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kernels.aggregate import MAX_BATCH_EVENTS, Layout
-from kernels.group import group
 from kernels.backend import Backend
 from kernels.errors import ConfigError
 from kernels.grid import Grid
+from kernels.lateness import START_US
 from kernels.panes import Window, base_pane_us
+from kernels.schema import Columns
 from kernels.shards import ShardMap
-from kernels.table import Table
 from operators.batch import Batch, take
-from operators.pane_store import Block, Pairs, Piece
+from operators.pieces import Piece
 from operators.recent_pairs import RecentPairs
+from operators.split import Panes, Split
 
 __all__ = ["Combine", "Group", "Message", "groups_of"]
 
 _DENSE = 4  # blocks while panes x cells <= 4 x rows: clearing and shipping four cells costs about what one event does
+_LEAST_RUN = 64  # rows a run: below it the calls cost more than the sort of a table
 _KEY_LIMIT = 2**62
 _TIME_SPAN_US = 2**53  # what operators.ingest lets through
 
@@ -90,7 +95,8 @@ class Combine:
     def __init__(
         self, grid: Grid, shards: ShardMap, layout: Layout, groups: Sequence[Group], backend: Backend
     ) -> None:
-        self._grid, self._shards, self._layout, self._groups, self._backend = grid, shards, layout, groups, backend
+        self._grid, self._layout, self._groups, self._backend = grid, layout, groups, backend
+        self._split = Split(grid, shards, layout, backend)
         self._keys = [str(k) for k in range(shards.shards)]
         self._recent = [RecentPairs() if g.agents else None for g in groups]
 
@@ -117,92 +123,58 @@ class Combine:
     def _group(
         self, number: int, each: Group, batch: Batch, cells: NDArray[np.int32], pieces: list[list[Piece]]
     ) -> None:
-        columns = batch.columns
-        if batch.behind_us is not None and bool((behind := batch.behind_us > each.lateness_us).any()):
+        columns, first = batch.columns, None
+        if batch.behind_us is None and batch.before_us > START_US:
+            # No row lies behind by more than the least lateness, so that in most batches no look at the times is needed.
+            first = (batch.before_us - self._groups[0].lateness_us) // each.pane_us
+            first = first if first == batch.watermark_us // each.pane_us else None
+        elif batch.behind_us is not None and bool((behind := batch.behind_us > each.lateness_us).any()):
             kept = np.flatnonzero(~behind)
             columns, cells = take(columns, kept), cells[kept]
-        for first in range(0, len(cells), MAX_BATCH_EVENTS):
-            part = slice(first, first + MAX_BATCH_EVENTS)
-            self._part(number, each, take(columns, part), cells[part], pieces)  # type: ignore[arg-type]
+        for start in range(0, len(cells), MAX_BATCH_EVENTS):
+            part = slice(start, start + MAX_BATCH_EVENTS)
+            own = {name: values[part] for name, values in columns.items()}
+            self._part(number, _panes(own["time_us"], each.pane_us, first), own, cells[part], pieces)
 
     def _part(
-        self, number: int, each: Group, columns: dict[str, NDArray[Any]], cells: NDArray[np.int32], pieces: list[list[Piece]]
+        self, number: int, panes: Panes, columns: Columns, cells: NDArray[np.int32], pieces: list[list[Piece]]
     ) -> None:
-        first_pane, count, index = _pane_index(columns["time_us"], each.pane_us, cells, self._grid.size)
         values = [columns[m.name] for m in self._layout.metrics]
-        if count * self._grid.size <= _DENSE * len(cells):
-            found = self._blocks(first_pane, count, index, values)
+        rows = len(cells)
+        if panes.count * self._grid.size <= _DENSE * rows:
+            found = self._split.blocks(number, panes, cells, values)
+        elif panes.count * len(self._keys) * _LEAST_RUN <= rows:
+            found = self._split.rows(number, panes, cells, values)
         else:
-            found = self._tables(first_pane, index, values)
-        pairs = self._pairs(number, first_pane, index, columns["agent_id"])
-        for shard, own in enumerate(pieces):
-            table, blocks = found[shard]
-            if table is not None or blocks or (pairs is not None and len(pairs[shard].key)):
-                own.append(Piece(number, table, blocks, None if pairs is None else pairs[shard]))
-
-    def _blocks(
-        self, first_pane: int, count: int, index: NDArray[Any], values: list[NDArray[np.float32]]
-    ) -> list[tuple[Table | None, tuple[Block, ...]]]:
-        cells, order = self._grid.size, self._grid.morton_order
-        ints, floats = self._backend.reduce(index, count * cells, values, self._layout)
-        by_rank = [
-            (first_pane + i, ints[:, i * cells : (i + 1) * cells][:, order], floats[:, i * cells : (i + 1) * cells][:, order])
-            for i in range(count)
-        ]
-        shards = [self._shards.slice(k) for k in range(self._shards.shards)]
-        return [
-            (None, tuple(Block(p, own.start, i[:, own], f[:, own]) for p, i, f in by_rank if i[0, own].any()))
-            for own in shards
-        ]
-
-    def _tables(
-        self, first_pane: int, index: NDArray[Any], values: list[NDArray[np.float32]]
-    ) -> list[tuple[Table | None, tuple[Block, ...]]]:
-        keys, inverse = group(index)
-        ints, floats = self._backend.reduce(inverse, len(keys), values, self._layout)
-        key, order, bounds = self._by_shard(first_pane, keys)
-        table = Table(key, ints[:, order], floats[:, order])
-        return [
-            (table.at(slice(a, b)) if b > a else None, ()) for a, b in zip(bounds[:-1], bounds[1:], strict=True)
-        ]
-
-    def _pairs(
-        self, number: int, first_pane: int, index: NDArray[Any], agent_id: NDArray[np.uint64]
-    ) -> list[Pairs] | None:
+            found = self._split.tables(number, panes, cells, values)
         recent = self._recent[number]
-        if recent is None:
-            return None
-        # Only what the cache has not just seen: an agent mostly stays in its cell, so few of the pairs are new.
-        new = recent.unseen(index.astype(np.int64) + first_pane * self._grid.size, agent_id)
-        key, order, bounds = self._by_shard(first_pane, index[new].astype(np.int64))
-        agents = agent_id[new][order]
-        return [Pairs(key[a:b], agents[a:b]) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+        if recent is not None:
+            self._add_pairs(recent, panes, cells, columns["agent_id"], found)
+        for shard, piece in found.items():
+            pieces[shard].append(piece)
 
-    def _by_shard(
-        self, first_pane: int, index: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.intp], list[int]]:
-        """Return keys `pane * cells + rank` sorted by (shard, key), the order, and where each shard begins."""
-        pane, cell = np.divmod(index, self._grid.size)
-        rank = self._backend.ranks(self._grid, cell.astype(np.int32)).astype(np.int64)
-        shard = self._backend.shard_of(self._shards, rank.astype(np.int32))
-        key = (pane + first_pane) * self._grid.size + rank
-        order = np.lexsort((key, shard))
-        bounds = np.searchsorted(shard[order], np.arange(self._shards.shards + 1))
-        return key[order], order, bounds.tolist()
+    def _add_pairs(
+        self,
+        recent: RecentPairs,
+        panes: Panes,
+        cells: NDArray[np.int32],
+        agent_id: NDArray[np.uint64],
+        found: dict[int, Piece],
+    ) -> None:
+        """Add to the pieces the pairs that were not just shipped: an agent mostly stays in its cell, so they are few."""
+        key = panes.index(cells, self._grid.size).astype(np.int64) + panes.first * self._grid.size
+        new = np.flatnonzero(recent.unseen(key, agent_id))
+        for shard, pairs in self._split.pairs(key[new], agent_id[new]).items():
+            found[shard] = found[shard]._replace(pairs=pairs)
 
 
-def _pane_index(
-    time_us: NDArray[np.int64], pane_us: int, cells: NDArray[np.int32], size: int
-) -> tuple[int, int, NDArray[Any]]:
-    """Return the first pane, the number of panes and each row's index `(pane - first) * size + cell`."""
+def _panes(time_us: NDArray[np.int64], pane_us: int, only: int | None) -> Panes:
+    """Return the panes of the rows; `only` is the one that all are in, if that is known."""
+    if only is not None:
+        return Panes(only, 1, None)
     first, last = int(time_us.min()) // pane_us, int(time_us.max()) // pane_us
-    count = last - first + 1
-    if count == 1:
-        return first, 1, cells
-    if count == 2:
-        # A comparison costs a fifth of a 64-bit division.
-        pane: NDArray[Any] = (time_us >= last * pane_us).astype(np.int32)
-    else:
-        pane = (time_us - first * pane_us) // pane_us
-    index: NDArray[Any] = pane.astype(np.int32 if count * size < 2**31 else np.int64, copy=False)
-    return first, count, index * size + cells
+    if first == last:
+        return Panes(first, 1, None)
+    if first + 1 == last:
+        return Panes(first, 2, time_us >= last * pane_us)  # costs a fifth of a 64-bit division
+    return Panes(first, last - first + 1, (time_us - first * pane_us) // pane_us)

@@ -11,6 +11,7 @@ from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import CorruptRecordError, KafkaError, KafkaTimeoutError
+from kafka.net.compat import KafkaNetClient
 from kafka.record import memory_records
 from kafka.record.default_records import DefaultRecord, DefaultRecordBatch
 from kafka.record.util import decode_varint
@@ -52,7 +53,6 @@ def open_consumer(options: Mapping[str, Any], **more: Any) -> KafkaConsumer:
         "enable_auto_commit": False,
         "auto_offset_reset": "none",
         "isolation_level": "read_committed",
-        "allow_auto_create_topics": False,
         "retry_backoff_ms": 10,  # of the default of 100 the first poll takes two
         "max_partition_fetch_bytes": 2
         * 1024
@@ -64,8 +64,9 @@ def open_consumer(options: Mapping[str, Any], **more: Any) -> KafkaConsumer:
 
 def connected(client: Callable[..., Any], options: Mapping[str, Any], more: Mapping[str, Any]) -> Any:
     """Return a client of kafka-python; `AuraError` where no broker answers."""
+    ours = {"bootstrap_timeout_ms": ANSWER_MS, "allow_auto_create_topics": False, "kafka_client": _Client}
     try:
-        return client(**{"bootstrap_timeout_ms": ANSWER_MS, **options, **more})
+        return client(**{**ours, **options, **more})
     except KafkaTimeoutError as error:
         servers = ",".join(options["bootstrap_servers"])
         raise AuraError(f"no Kafka broker answers at {servers}", "Start one with `make broker`") from error
@@ -158,6 +159,14 @@ def _open_transaction(part: TopicPartition, position: int, patience_s: float) ->
         f"{part.topic}[{part.partition}]: a transaction is open at offset {position} for more than {patience_s:g} s",
         "Its writer has stopped half-way: `kafka-transactions.sh find-hanging` names it",
     )
+
+
+class _Client(KafkaNetClient):  # type: ignore[misc] # kafka-python carries no types
+    """Asks for the topics at once: kafka-python does not hand these options down, and each first use took 100 ms."""
+
+    def __init__(self, **configs: Any) -> None:
+        super().__init__(**configs)
+        self.cluster.config |= {name: configs[name] for name in ("retry_backoff_ms", "allow_auto_create_topics")}
 
 
 class _Batch(DefaultRecordBatch):  # type: ignore[misc] # kafka-python carries no types

@@ -117,7 +117,6 @@ class KafkaSink(FixedPartitionedSink[Output, bytes]):
             "request_timeout_ms": _ANSWER_S * 1000,
             "delivery_timeout_ms": (_ANSWER_S + 5) * 1000,
             "retry_backoff_ms": 5,  # with the default of 100 the next transaction begins 112 ms after the last
-            "allow_auto_create_topics": False,
             # From (2, 5) on a fenced writer asks for a new epoch, and the broker aborts its successor's transaction.
             "api_version": (2, 4),
         }

@@ -183,12 +183,16 @@ class Mapping:
         if isinstance(table, pa.RecordBatch):
             self.check_schema(table.schema)
         rows = RawRows(table)
-        columns = self._columns(rows)
+        with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold is infinite
+            columns = {
+                name: v.astype(column_dtype(name), copy=False) for name, v in self._columns(rows).items()
+            }
         bad = rows.bad
         kept = np.flatnonzero(rows.reason == 0).astype(np.int32)
         return Mapped({k: v[kept] for k, v in columns.items()} if bad else columns, rows.names, bad, kept)
 
     def _columns(self, rows: RawRows) -> Columns:
+        """Return the columns as they were read and computed, numbers in float64."""
         found: dict[str, NDArray[Any]] = {
             "agent_id": rows.take_ids(self.agent.column, self.agent.kind, missing="agent_missing"),
             "time_us": rows.take(times_us, self.time.column, self.time.unit, missing="time_missing"),
@@ -205,7 +209,7 @@ class Mapping:
         known = {_ALTITUDE: place.z_m} | found
         for name, expression in self._expressions.items():
             known[name] = found[name] = expression.evaluate(known)
-        return {name: _cast(name, values) for name, values in found.items()}
+        return found
 
     def _place(self, rows: RawRows) -> Place:
         quantities = self.position.quantities
@@ -242,8 +246,3 @@ class Mapping:
                 )
             known.append(name)
             yield name, expression
-
-
-def _cast(name: str, values: NDArray[Any]) -> NDArray[Any]:
-    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite
-        return values.astype(column_dtype(name), copy=False)

@@ -1,6 +1,7 @@
 """The end of a run: its parts as one file a kind, in canonical order, with the account and the digests."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,10 @@ import pyarrow.parquet as pq
 
 from kernels.digest import digest
 from operators.batch import FATES, Tally
-from operators.file_sink import read_parts, read_tallies
-from operators.result_tables import empty_tables
+from operators.file_sink import read_parts
+from operators.result_tables import KINDS, empty_tables
 
-__all__ = ["digests", "finalise", "last_revisions", "write_summary"]
+__all__ = ["digests", "last_revisions", "published", "read_files", "write_files", "write_summary"]
 
 _ORDER = {
     "cells": ("window", "start_us", "cx", "cy", "cz"),
@@ -26,34 +27,41 @@ _WINDOW = ("window", "start_us", "shard")
 _NOT_EXACT = {"window", "score", "model", "revision"}
 
 
-def finalise(directory: Path, cells: pa.Table, *, model: str | None) -> tuple[Tally, dict[str, pa.Table]]:
-    """Write `cells.parquet`, `alerts.parquet`, `late.parquet` and `dead_letters.parquet`.
+def read_files(directory: Path) -> dict[str, pa.Table]:
+    """Return what the parts of a run in `directory` hold, one table a kind."""
+    found = {kind: read_parts(directory, kind) for kind in KINDS}
+    return {
+        kind: pa.concat_tables(parts, promote_options="default").unify_dictionaries()
+        for kind, parts in found.items()
+        if parts
+    }
+
+
+def published(found: Mapping[str, pa.Table], cells: pa.Table, *, model: str | None) -> dict[str, pa.Table]:
+    """Return a run's results as they are published: last revisions only, in canonical order, every kind.
 
     Parameters
     ----------
-    directory
-        Of the results; its parts are read.
+    found
+        Tables by kind; kinds without results may be missing.
     cells
         The cells table without rows: its columns and their order.
     model
         SHA-256 of the model that scored the cells; None if none did.
-
-    Returns
-    -------
-    The account of the run, and the tables.
     """
-    tables = {}
-    for kind, empty in {"cells": cells, **empty_tables()}.items():
-        parts = read_parts(directory, kind)
-        table = pa.concat_tables(parts, promote_options="default").unify_dictionaries() if parts else empty
-        if kind == "cells":
-            table = _publish(last_revisions(table), cells, model)
-        tables[kind] = _sorted(table, _ORDER[kind])
+    tables = {"cells": cells, **empty_tables()} | dict(found)
+    if "cells" in found:
+        tables["cells"] = _publish(last_revisions(found["cells"]), cells, model)
+    return {kind: _sorted(table, _ORDER[kind]) for kind, table in tables.items()}
+
+
+def write_files(directory: Path, tables: Mapping[str, pa.Table]) -> None:
+    """Write each table as `KIND.parquet`, each put in place at once."""
+    for kind, table in tables.items():
         path = directory / f"{kind}.parquet"
         temporary = path.with_name("." + path.name)
-        pq.write_table(tables[kind], temporary, compression="zstd", row_group_size=2**17)
+        pq.write_table(table, temporary, compression="zstd", row_group_size=2**17)
         temporary.replace(path)
-    return read_tallies(directory), tables
 
 
 def last_revisions(cells: pa.Table) -> pa.Table:
@@ -84,7 +92,7 @@ def _numbered(column: pa.ChunkedArray) -> tuple[list[str], np.ndarray]:
     return names.to_pylist(), pc.index_in(text, names).to_numpy()
 
 
-def write_summary(directory: Path, tally: Tally, tables: dict[str, pa.Table], more: dict[str, Any]) -> dict[str, Any]:
+def write_summary(directory: Path, tally: Tally, tables: Mapping[str, pa.Table], more: dict[str, Any]) -> dict[str, Any]:
     """Write `summary.json`: the account, the sizes, the digests and `more`; return it."""
     exact, scored = digests(tables["cells"])
     summary = {"events_in": tally.events_in} | {fate: getattr(tally, fate) for fate in FATES}

@@ -10,9 +10,9 @@ from kernels.errors import AuraError
 from service.options import AsJson, Profile, Set, settings_of
 
 if TYPE_CHECKING:
-    from flows.plan import Plan
+    from flows.assemble import Assembled
 
-__all__ = ["collect", "command"]
+__all__ = ["collect", "command", "places"]
 
 
 def command(
@@ -31,28 +31,60 @@ def command(
     directory = settings.sink.directory
     if not (directory / PARTS).is_dir():
         raise AuraError(f"{directory} holds no parts of a run", "Name the folder with --out")
-    summary = collect(assemble(settings).plan, directory, seconds=0.0)
+    made = assemble(settings)
+    summary = collect(made, directory, seconds=0.0)
     if as_json:
         print(json.dumps(summary))
     else:
-        Console().results(summary, directory)
+        Console().results(summary, places(made, directory))
 
 
-def collect(plan: "Plan", directory: Path, *, seconds: float) -> dict[str, Any]:
-    """Put the parts in `directory` together; return the summary.
+def places(made: "Assembled", directory: Path) -> dict[str, str]:
+    """Return where each kind of result is."""
+    from operators.kafka_results import TOPICS
+    from operators.kafka_sink import KafkaSink
+    from operators.result_tables import KINDS
+
+    if isinstance(made.sink, KafkaSink):
+        return {kind: f"topic {made.sink.prefix}{TOPICS[kind]}" for kind in KINDS}
+    return {kind: str(directory / f"{kind}.parquet") for kind in KINDS}
+
+
+def collect(made: "Assembled", directory: Path, *, seconds: float) -> dict[str, Any]:
+    """Put the results of a run that is over together; return the summary, which is `summary.json` too.
+
+    Parameters
+    ----------
+    made
+        What ran. Of files, the parts in `directory` become the result files; of topics, what any reader sees of the run
+        is read back.
+    directory
+        Of the results.
+    seconds
+        How long it took; 0 if that is not known.
 
     Raises
     ------
     AuraError
         An event is not accounted for.
     """
-    from operators.file_sink import clear_parts
+    from operators.file_sink import clear_parts, read_tallies
+    from operators.kafka_sink import KafkaSink
+    from operators.kafka_tables import read_results
     from operators.result_tables import empty_cells
-    from operators.results import finalise, write_summary
+    from operators.results import published, read_files, write_files, write_summary
 
-    tally, tables = finalise(directory, empty_cells(plan.cells.layout), model=plan.cell_model)
+    plan, into_topics = made.plan, isinstance(made.sink, KafkaSink)
+    if isinstance(made.sink, KafkaSink):
+        tally = made.account
+        found = read_results(made.sink.options, prefix=made.sink.prefix, run=made.sink.run.id)
+    else:
+        tally, found = read_tallies(directory), read_files(directory)
     if not tally.balanced:
         raise AuraError(f"the account does not balance: {tally}", "This is a fault in AURA: please report it")
+    tables = published(found, empty_cells(plan.cells.layout), model=plan.cell_model)
+    if not into_topics:
+        write_files(directory, tables)
     more = {
         "seconds": round(seconds, 3),
         "events_per_s": round(tally.events_in / seconds, 1) if seconds else 0.0,

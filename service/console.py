@@ -2,9 +2,8 @@
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, TextIO
 
 from rich.console import Console as Rich
@@ -56,18 +55,17 @@ class Console:
                 done.set()
                 follower.join()
 
-    def results(self, summary: dict[str, Any], directory: Path) -> None:
-        """Print what came out and where it is."""
+    def results(self, summary: Mapping[str, Any], places: Mapping[str, str]) -> None:
+        """Print what came out, and for each kind of result where it is."""
         table = Table(title=f"AURA: {summary['events_in']:,} events in {summary['seconds']:.2f} s", title_justify="left")
         table.add_column("what")
         table.add_column("how many", justify="right")
         table.add_column("where")
         for name in ("windowed", "filtered", "late", "dead_letters", "duplicates"):
-            file = directory / f"{name}.parquet"
-            table.add_row(name.replace("_", " "), f"{summary[name]:,}", str(file) if file.exists() else "")
+            table.add_row(name.replace("_", " "), f"{summary[name]:,}", places.get(name, ""))
         table.add_section()
         for name in ("cells", "alerts"):
-            table.add_row(name, f"{summary[name]:,}", str(directory / f"{name}.parquet"))
+            table.add_row(name, f"{summary[name]:,}", places[name])
         self._rich.print(table)
         self._rich.print(
             f"{summary['events_per_s']:,.0f} events/s, {summary['backend']} ({summary['provider']}), "

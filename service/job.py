@@ -15,7 +15,7 @@ from flows.settings.root import Settings
 from flows.sources import Input
 from kernels.simulate import exponential_levels
 from operators.file_sink import clear_parts
-from service.collect import collect
+from service.collect import collect, places
 from service.console import Console
 from service.engine import engine
 
@@ -44,7 +44,7 @@ class Job:
     console: Console
 
     def run(self) -> dict[str, Any]:
-        """Run to the end of the source; return the summary."""
+        """Run to the end of the source, and say what came out and where; return the summary."""
         made = assemble(self.settings, sink=self.sink, until_end=self.until_end)
         self._announce(made.input, made.plan)
         directory = self.settings.sink.directory
@@ -53,7 +53,9 @@ class Job:
         start = time.perf_counter()
         with self.console.progress(made.progress), engine(directory / "aura.log"):
             run_main(made.flow)  # type: ignore[no-untyped-call]
-        return collect(made.plan, directory, seconds=time.perf_counter() - start)
+        summary = collect(made, directory, seconds=time.perf_counter() - start)
+        self.console.results(summary, places(made, directory))
+        return summary
 
     def _announce(self, given: Input, plan: Plan) -> None:
         """Print the steps of the start-up, in their order."""

@@ -37,5 +37,3 @@ def command(  # noqa: PLR0913, PLR0917 (each is an option of the command line)
     summary: dict[str, Any] = Job(settings, sink=sink, until_end=until_end, console=console).run()
     if as_json:
         print(json.dumps(summary))
-    else:
-        console.results(summary, settings.sink.directory)

@@ -51,8 +51,7 @@ class Flow:
         self.sources = {p: Ingest(self.ingest_config) for p in range(self.partitions)}
         shards = ShardMap.uniform(self.grid.size, self.shards)
         self.combine = Combine(self.grid, shards, self.layout, groups, self.backend)
-        shape = (self.layout.int_rows, self.layout.float_rows)
-        self.window_config = WindowConfig(groups, self.partitions, self.grid.size, shape, self.horizon_us)
+        self.window_config = WindowConfig(groups, self.partitions, shards, self.layout, self.horizon_us)
         self.shard_windows = {str(k): ShardWindows(self.window_config) for k in range(self.shards)}
 
     def feed(self, partition: int, rows: Sequence[Row]) -> None:

@@ -265,6 +265,15 @@ def test_geographic_ranges() -> None:
     assert turned.columns["y_m"][0] == pytest.approx(mapped.columns["y_m"][0])
 
 
+def test_absurd_values() -> None:
+    """Values without end, and those that pass it when they are scaled, are out of range, without a warning."""
+    earth = Geographic(Quantity("x", "deg"), Quantity("y", "deg"), Quantity("z", "km"), (0.0, 0.0))
+    for position in (earth, Planar(Quantity("x", "km"), Quantity("y", "km"), Quantity("z", "km"))):
+        mapping = replace(PLAIN, position=position)
+        rows = [GOOD | {key: value} for key in "xyz" for value in (math.inf, -math.inf, 1e308, "-1e307")]
+        assert mapping.apply(_by_column(rows)).bad == dict.fromkeys(range(12), "out_of_range")
+
+
 def test_constant_level_and_flat_world() -> None:
     """A level may be the same for all, and a plane has no height."""
     flat = replace(PLAIN, level=3, position=Planar(Quantity("x", "m"), Quantity("y", "m")))

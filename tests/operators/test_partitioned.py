@@ -37,6 +37,7 @@ def _same(one: list[PartitionRows], other: list[PartitionRows]) -> None:
 
 @pytest.fixture(scope="module")
 def flights() -> list[PartitionRows]:
+    """The bundled flights in 8 partitions."""
     return load_partitioned(FLIGHTS_FILE, FLIGHTS, 8)
 
 

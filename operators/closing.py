@@ -1,0 +1,122 @@
+"""Closing windows: the panes of each added up, as rows of results."""
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels.panes import Window
+from kernels.table import Table, count_of, distinct_pairs, spread, windows_of
+from operators.pane_store import PaneStore
+
+__all__ = ["Closed", "Sums", "close", "last_start", "revisions_of"]
+
+
+class Closed(NamedTuple):
+    """K rows of closed windows of one shard, all of one configured window.
+
+    Attributes
+    ----------
+    window
+        Its name.
+    start_us, rank
+        (K,) int64 start and cell of each row.
+    agents
+        (K,) int64 distinct agents, or None if not asked for.
+    ints, floats
+        (I, K), (F, K) exact statistics.
+    revision
+        (K,) int32.
+    """
+
+    shard: int
+    window: str
+    start_us: NDArray[np.int64]
+    rank: NDArray[np.int64]
+    agents: NDArray[np.int64] | None
+    ints: NDArray[np.int64]
+    floats: NDArray[np.float32]
+    revision: NDArray[np.int32]
+
+
+class Sums(NamedTuple):
+    """K rows of closed windows: (K,) starts, (K,) ranks, (K,) distinct agents or None, and the exact statistics."""
+
+    start_us: NDArray[np.int64]
+    rank: NDArray[np.int64]
+    agents: NDArray[np.int64] | None
+    ints: NDArray[np.int64]
+    floats: NDArray[np.float32]
+
+
+def last_start(window: Window, watermark_us: int) -> int:
+    """Return the start of the last window that is closed at `watermark_us`."""
+    return (watermark_us - window.lateness_us - window.length_us) // window.slide_us * window.slide_us
+
+
+def close(store: PaneStore, window: Window, first_us: int, last_us: int, cells: int) -> Iterator[Sums]:
+    """Yield the windows that start at first_us to last_us and hold events."""
+    if last_us < first_us:
+        return
+    panes, slide = window.length_us // window.pane_us, window.slide_us // window.pane_us
+    low, high = first_us // window.pane_us, (last_us + window.length_us) // window.pane_us
+    table = spread(store.table(low, high), cells=cells, panes=panes, slide_panes=slide)
+    table = _within(table, first_us // window.slide_us, last_us // window.slide_us, cells)
+    members = _Members(store, window, low, high, cells) if window.agents else None
+    starts = {s for pane in store.blocks.panes(low, high) for s in window.starts(pane) if first_us <= s <= last_us}
+    for start_us in sorted(starts):
+        number = start_us // window.slide_us
+        own = window.panes(start_us)
+        total = store.blocks.total(own.start, own.stop)
+        listed = table.between(number * cells, (number + 1) * cells)
+        if len(listed.key):
+            total = total.copy()
+            total.add_table(listed, cells)
+            table = _without(table, listed)
+        rank, ints, floats = total.touched()
+        agents = None if members is None else members.count(rank + number * cells)
+        yield Sums(np.full(len(rank), start_us), rank, agents, ints, floats)
+    if len(table.key):
+        number_of, rank = np.divmod(table.key, cells)
+        agents = None if members is None else members.count(table.key)
+        yield Sums(number_of * window.slide_us, rank, agents, table.ints, table.floats)
+
+
+def revisions_of(start_us: NDArray[np.int64], revisions: Mapping[int, int]) -> NDArray[np.int32]:
+    """Return the revision of each row, given those above 0 by the start of their window."""
+    found = np.zeros(len(start_us), np.int32)
+    for start, number in revisions.items():
+        found[start_us == start] = number
+    return found
+
+
+class _Members:
+    """The distinct (window and cell, agent) pairs of the windows that close."""
+
+    def __init__(self, store: PaneStore, window: Window, low: int, high: int, cells: int) -> None:
+        pairs = store.pairs(low, high)
+        panes, slide = window.length_us // window.pane_us, window.slide_us // window.pane_us
+        self._key, agent_id = pairs.key, pairs.agent_id
+        if not panes == slide == 1:
+            rows, key = windows_of(pairs.key, cells=cells, panes=panes, slide_panes=slide)
+            self._key, _ = distinct_pairs(key, agent_id[rows])
+
+    def count(self, wanted: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the number of agents of each of the sorted keys `window * cells + rank`."""
+        return count_of(self._key, wanted)
+
+
+def _within(table: Table, first: int, last: int, cells: int) -> Table:
+    """Return the rows of windows first to last of a sorted table."""
+    if not len(table.key):
+        return table
+    low, high = int(table.key[0]) // cells, int(table.key[-1]) // cells
+    return table.between(max(first, low) * cells, (min(last, high) + 1) * cells)
+
+
+def _without(table: Table, listed: Table) -> Table:
+    """Return `table` without the rows `listed`, which stand side by side in it."""
+    first = int(np.searchsorted(table.key, listed.key[0]))
+    kept = np.delete(np.arange(len(table.key)), slice(first, first + len(listed.key)))
+    return table.at(kept)
