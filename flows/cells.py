@@ -1,8 +1,8 @@
 """The flow of AURA's cells: events in, statistics per (window, cell) out.
 
-    source -> row stages -> combine -> window (by shard) -> cells -> cell stages -> one sink
-                    |                                                      |
-                    +-> account: late, dead letters, alerts, tally  -------+
+source -> row stages -> combine -> window (by shard) -> cells -> cell stages -> one sink
+|                                                      |
++-> account: late, dead letters, alerts, tally  -------+
 """
 
 import os

@@ -1,4 +1,4 @@
-"""What a configuration means for the flow of cells: every object that its steps need, built and checked before it runs."""
+"""What a configuration means for the flow of cells: every object that its steps need, checked before it runs."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,12 +20,32 @@ from operators.cells import AGGREGATES, CellsConfig, cell_columns, to_cells
 from operators.combine import Combine, Group, groups_of
 from operators.ingest import IngestConfig
 from operators.result_tables import Output
-from operators.stages import filter_cells, filter_rows, score_cells, score_rows, transform_cells, transform_rows
+from operators.stages import (
+    filter_cells,
+    filter_rows,
+    score_cells,
+    score_rows,
+    transform_cells,
+    transform_rows,
+)
 from operators.window import Closed, ShardWindows, WindowConfig, WindowStep
 
 __all__ = ["Named", "Plan"]
 
-_FIXED = {*REQUIRED, "seq", "level", "window", "start_us", "end_us", "cx", "cy", "cz", "count", "agents", "revision"}
+_FIXED = {
+    *REQUIRED,
+    "seq",
+    "level",
+    "window",
+    "start_us",
+    "end_us",
+    "cx",
+    "cy",
+    "cz",
+    "count",
+    "agents",
+    "revision",
+}
 """Columns that say which event or cell a row is: a transform must not change them."""
 
 
@@ -238,7 +258,9 @@ def _expressions(number: int, stage: TransformStage, known: set[str]) -> dict[st
     found = {}
     for name, text in stage.set.items():
         if name in _FIXED:
-            raise ConfigError(f"stages.{number}.set.{name}: this column cannot be set anew", "Choose another name")
+            raise ConfigError(
+                f"stages.{number}.set.{name}: this column cannot be set anew", "Choose another name"
+            )
         found[name] = _parse(f"stages.{number}.set.{name}", text, known)
         known.add(name)
     return found

@@ -19,7 +19,8 @@ __all__ = ["accumulate"]
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
-_CHUNK = 16_384  # as in kernels.aggregate
+# Long, as the blocks are larger than the second-level cache: each row of them is then brought there once for many events.
+_CHUNK = 65_536
 _ROUND = 1.5 * 2.0**52  # added to a float64 it rounds to an integer, ties to even, in the low bits of the result
 _ROUND_BITS = np.float64(_ROUND).view(np.int64)
 

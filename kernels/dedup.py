@@ -52,7 +52,9 @@ def find_duplicates(recent: Recent, events: Recent, *, oldest_us: int) -> tuple[
         np.concatenate((recent.time_us, events.time_us)),
         np.concatenate((recent.seq, events.seq)),
     )
-    order = np.lexsort((joined.seq, joined.time_us, joined.agent_id))  # stable: the first of equals stays first
+    order = np.lexsort(
+        (joined.seq, joined.time_us, joined.agent_id)
+    )  # stable: the first of equals stays first
     same = np.ones(max(len(order) - 1, 0), np.bool_)
     for column in joined:
         ordered = column[order]

@@ -81,7 +81,7 @@ def stamp(
 
 
 def _any_behind(time_us: NDArray[np.int64], running_max_us: int, lateness_us: int) -> bool:
-    """Whether some row *may* lie further behind than `lateness_us`: exact for sorted rows, a block at a time otherwise."""
+    """Whether some row *may* lie further behind than `lateness_us`: exact for sorted rows, by blocks otherwise."""
     whole = len(time_us) // _BLOCK * _BLOCK
     blocks = time_us[:whole].reshape(-1, _BLOCK)
     low, high = blocks.min(axis=1), blocks.max(axis=1)
@@ -101,7 +101,7 @@ def _jumps(time_us: NDArray[np.int64], running_max_us: int, max_jump_us: int) ->
     if not first and not bool((steps > max_jump_us).any()):
         return None
     jumped = np.zeros(len(time_us), np.bool_)
-    # Whether a row is believed depends on the belief in those before it: row by row, only in batches with a clock error.
+    # Whether a row is believed depends on those believed before it: row by row, only in batches with a clock error.
     for i, t in enumerate(time_us.tolist()):
         if running_max_us > START_US and t > running_max_us + max_jump_us:
             jumped[i] = True

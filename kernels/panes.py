@@ -1,7 +1,7 @@
 """Windows over event time, cut into panes: the shortest stretches that every window is a whole number of.
 
-A window of `length` that starts every `slide` covers [k * slide, k * slide + length). Its pane is gcd(length, slide), so
-each event is added to one pane, and a sliding window costs an addition per pane rather than one per window and event.
+A window of `length` that starts every `slide` covers [k * slide, k * slide + length). Its pane is gcd(length, slide),
+so each event is added to one pane, and a sliding window costs an addition per pane, not one per window and event.
 """
 
 import math

@@ -157,7 +157,7 @@ class Batch:
     names
         Text of hashed ids, by id: shared by the batches of a partition.
     idle, resumed
-        The partition has been silent for the idle timeout: until its next batch no window waits for it. This is that batch.
+        The partition has been silent for the idle timeout: no window waits for it until its next batch; that batch.
     tally, outputs
         The account so far.
     """

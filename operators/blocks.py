@@ -36,7 +36,7 @@ class Blocks:
         return pane in self._blocks
 
     def add(self, pane: int, block: Block) -> None:
-        """Add a block to a pane."""
+        """Add `block` to a pane of another number than its own, if panes are longer here."""
         into = self._blocks.get(pane)
         if into is None:
             self._blocks[pane] = block.copy()._replace(pane=pane)
@@ -44,13 +44,13 @@ class Blocks:
             into.add(block)
         self._sums.pop(pane // _SUM_PANES, None)
 
-    def add_rows(self, pane: int, rows: Rows) -> None:
-        """Add events to a pane."""
-        into = self._blocks.get(pane)
+    def add_rows(self, rows: Rows) -> None:
+        """Add events to their pane."""
+        into = self._blocks.get(rows.pane)
         if into is None:
-            into = self._blocks[pane] = Block(pane, self._first, *self._layout.empty(self._size))
+            into = self._blocks[rows.pane] = Block(rows.pane, self._first, *self._layout.empty(self._size))
         accumulate(into.ints, into.floats, rows.cell, rows.values, self._layout)
-        self._sums.pop(pane // _SUM_PANES, None)
+        self._sums.pop(rows.pane // _SUM_PANES, None)
 
     def panes(self, low: int, high: int) -> list[int]:
         """Return the panes low <= pane < high that stand here."""

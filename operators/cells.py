@@ -63,7 +63,15 @@ class Cells:
 
 def cell_columns(layout: Layout) -> dict[str, np.dtype[Any]]:
     """Return the names and types of the exact columns, in the order in which they are published and hashed."""
-    exact = {"window": "i2", "start_us": "i8", "end_us": "i8", "cx": "i4", "cy": "i4", "cz": "i4", "count": "i8"}
+    exact = {
+        "window": "i2",
+        "start_us": "i8",
+        "end_us": "i8",
+        "cx": "i4",
+        "cy": "i4",
+        "cz": "i4",
+        "count": "i8",
+    }
     exact["agents"] = "i8"
     for metric in layout.metrics:
         exact[f"{metric.name}_count"] = "i8"
@@ -110,4 +118,11 @@ def _metric(closed: Closed, layout: Layout, number: int) -> dict[str, NDArray[An
         empty = n == 0
         low = np.where(empty, np.nan, closed.floats[layout.min(number)].astype(np.float64))
         high = np.where(empty, np.nan, closed.floats[layout.max(number)].astype(np.float64))
-    return {"count": n, "sum": total(s, scale), "mean": mean, "min": low, "max": high, "var": none if var is None else var}
+    return {
+        "count": n,
+        "sum": total(s, scale),
+        "mean": mean,
+        "min": low,
+        "max": high,
+        "var": none if var is None else var,
+    }

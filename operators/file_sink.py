@@ -1,7 +1,7 @@
 """Results into Parquet files that a crash neither tears nor doubles.
 
-A sink partition writes numbered part files, each under a temporary name that is renamed once it is complete. Its state is the
-number of the next part: what a crashed run wrote past its last snapshot is deleted on resume, and is written again.
+A sink partition writes numbered part files, each under a temporary name until it is complete. Its state is the number
+of the next part: what a crashed run wrote past its last snapshot is deleted on resume, and is written again.
 `operators.results` puts the parts together when the run ends.
 """
 
@@ -9,8 +9,8 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
 from contextlib import contextmanager
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -29,7 +29,9 @@ __all__ = ["PARTS", "FileSink", "clear_parts", "read_parts", "read_tallies"]
 PARTS = ".parts"
 """Folder of the part files, inside the folder of the results."""
 _VERSION = 1
-_BUFFERED_ITEMS = 4096  # a part at the latest after so many items, so that memory stays flat between snapshots
+_BUFFERED_ITEMS = (
+    4096  # a part at the latest after so many items, so that memory stays flat between snapshots
+)
 
 
 class FileSink(FixedPartitionedSink[Output, bytes]):

@@ -33,7 +33,9 @@ def guarded(step: str, run: Callable[[X], Y]) -> Callable[[X], Y]:
         except AuraError as error:
             raise StepError(_message(step, item, error.message), error.hint) from error
         except Exception as error:
-            hint = "This is a fault in the step, not in the input: the log holds the traceback; please report it"
+            hint = (
+                "This is a fault in the step, not in the input: the log holds the traceback; please report it"
+            )
             raise StepError(_message(step, item, f"{type(error).__name__}: {error}"), hint) from error
 
     return guard

@@ -1,4 +1,4 @@
-"""From decoded columns to a stamped batch: validate, guard the clock, find the late and the duplicates, follow the agents.
+"""From decoded columns to a stamped batch: validate, guard the clock, find late rows and duplicates, follow the agents.
 
 One `Ingest` serves one source partition. What it decides about a row depends on the partition's rows before it and on
 nothing else, so framing, batch size and polling cannot change a result. Rows that cannot be events leave as dead
@@ -6,7 +6,7 @@ letters, whole; rows that came too late for every window leave as late rows, who
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -70,15 +70,19 @@ class _Rows:
 
     columns: Columns
     origin: Origin
-    index: NDArray[np.int64]
     tally: Tally
-    outputs: list[Any] = field(default_factory=list)
+    outputs: list[Any]
+    index: NDArray[np.int64] | None = None  # None: all that came
+
+    def __len__(self) -> int:
+        return length(self.columns)
 
     def take_out(self, mask: NDArray[np.bool_]) -> tuple[Columns, NDArray[np.int64], NDArray[np.int64]]:
         """Remove the rows under `mask`; return their columns, offsets and row numbers."""
         gone = take(self.columns, mask)
-        offset, row = self.origin.locate(self.index[mask])
-        self.columns, self.index = take(self.columns, ~mask), self.index[~mask]
+        index = np.arange(len(mask)) if self.index is None else self.index
+        offset, row = self.origin.locate(index[mask])
+        self.columns, self.index = take(self.columns, ~mask), index[~mask]
         return gone, offset, row
 
     def bury(self, mask: NDArray[np.bool_] | None, reason: str) -> None:
@@ -142,13 +146,13 @@ class Ingest:
             What could not be decoded at all; it is counted here.
         """
         tally = Tally(events_in=length(columns) + len(dead), dead_letters=len(dead))
-        rows = _Rows(self._complete(columns), origin, np.arange(length(columns)), tally, list(dead))
+        rows = _Rows(self._complete(columns), origin, tally, list(dead))
         before_us = self._max_us
         self._validate(rows, broker_us)
         behind_us = self._stamp(rows)
         if self._config.dedup:
             behind_us = self._deduplicate(rows, behind_us)
-        if self._motion is not None and len(rows.index):
+        if self._motion is not None and len(rows):
             rows.columns = rows.columns | self._motion.features(rows.columns)
         batch = Batch(rows.columns, origin, before_us, self._max_us, behind_us, names or {})
         batch.tally, batch.outputs, batch.resumed = tally, rows.outputs, self._idle
@@ -168,7 +172,11 @@ class Ingest:
     def snapshot(self) -> bytes:
         """Return the state after the rows accepted so far."""
         motion = self._motion.snapshot() if self._motion is not None else None
-        return pack("ingest", _VERSION, {"max_us": self._max_us, "idle": self._idle, "recent": list(self._recent), "motion": motion})
+        return pack(
+            "ingest",
+            _VERSION,
+            {"max_us": self._max_us, "idle": self._idle, "recent": list(self._recent), "motion": motion},
+        )
 
     def _restore(self, state: dict[str, Any]) -> None:
         self._max_us, self._idle = state["max_us"], state["idle"]
@@ -192,7 +200,10 @@ class Ingest:
             early = time_us - broker_us > self._config.future_us
             rows.bury(early if early.any() else None, "future")
             time_us = rows.columns["time_us"]
-        rows.bury((time_us > _TIME_LIMIT_US) | (time_us < -_TIME_LIMIT_US) if _exceeds(time_us) else None, "time_range")
+        rows.bury(
+            (time_us > _TIME_LIMIT_US) | (time_us < -_TIME_LIMIT_US) if _exceeds(time_us) else None,
+            "time_range",
+        )
         inside = self._config.grid.inside(*(rows.columns[axis] for axis in ("x_m", "y_m", "z_m")))
         rows.bury(None if inside is None else ~inside, "position")
         if "level" in rows.columns:
@@ -224,10 +235,10 @@ class Ingest:
         return behind_us[~late]
 
     def _deduplicate(self, rows: _Rows, behind_us: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
-        if not len(rows.index):
+        if not len(rows):
             return behind_us
         columns = rows.columns
-        seq = columns.get("seq", np.zeros(len(rows.index), np.uint32))
+        seq = columns.get("seq", np.zeros(len(rows), np.uint32))
         repeated, self._recent = find_duplicates(
             self._recent,
             Recent(columns["agent_id"], columns["time_us"], seq),

@@ -1,8 +1,8 @@
 """The open panes of one shard: partials as they come, joined when it pays, kept until no window can need them.
 
-Three forms, which add up: events wait as *loose* rows; once an eighth of the shard's cells could have been touched their
-pane becomes a *block*, arrays over the whole shard that are added to in place; what stays below that, and what came as
-tables, is listed by cell in a sorted *table*.
+Events wait as *loose* rows until there are enough to go through the shard's cells once. Then their pane is a *block*, arrays
+over the whole shard that are added to in place, if an eighth of the cells could have been touched; what is less, and what
+came as tables, is listed by cell in a sorted *table*. The forms of a pane add up.
 """
 
 from typing import Any
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from kernels.aggregate import MAX_BATCH_EVENTS, Layout, reduce
 from kernels.group import group
+from kernels.lateness import END_US, START_US
 from kernels.narrow import narrow, widen
 from kernels.table import Table, distinct_pairs, join
 from operators.blocks import Blocks
@@ -21,7 +22,9 @@ __all__ = ["PaneStore"]
 
 _RUN_ROWS = 4096  # rows worth a sort: below it, joining more often costs more than the longer sort
 _SHARE = 8  # a cell of a block is as large as a row of a table, and adding to it needs no sort
-_LOOSE_ROWS = 65_536  # so many wait at most: shards of 8 times as many cells keep to tables
+# So many events wait at most, for half as many cells: 125,000 cells of 3 integers are 3 MB, and brought into the cache for
+# 8,000 events at a time they cost 24 ns an event; for 62,500 at a time 8 ns.
+_LOOSE_ROWS = 65_536
 
 
 class PaneStore:
@@ -40,7 +43,8 @@ class PaneStore:
     """
 
     def __init__(self, ratio: int, cells: int, ranks: slice, layout: Layout) -> None:
-        self._ratio, self._cells, self._ranks, self._layout = ratio, cells, ranks, layout
+        self._ratio, self._cells, self._layout = ratio, cells, layout
+        self._first_rank, self._size = ranks.start, ranks.stop - ranks.start
         self.blocks = Blocks(ranks, layout)
         self._loose: dict[int, list[Rows]] = {}
         self._brought: dict[int, int] = {}
@@ -65,8 +69,8 @@ class PaneStore:
                 self._join_pairs()
 
     def table(self, low_pane: int, high_pane: int) -> Table:
-        """Return what is not in blocks of panes low <= pane < high, sorted by key, each key once."""
-        self._settle()
+        """Put panes low <= pane < high in order; return what is not in their blocks, sorted by key, each key once."""
+        self._settle(low_pane, high_pane)
         return self._sorted.between(*self._bounds(low_pane, high_pane, self._sorted.key))
 
     def pairs(self, low_pane: int, high_pane: int) -> Pairs:
@@ -128,34 +132,37 @@ class PaneStore:
         return pane // self._ratio * self._cells + rank
 
     def _add_rows(self, pane: int, rows: Rows) -> None:
-        if pane in self.blocks:
-            self.blocks.add_rows(pane, rows)
-            return
         self._brought[pane] = self._brought.get(pane, 0) + len(rows.cell)
-        self._loose.setdefault(pane, []).append(rows)
-        size = self._ranks.stop - self._ranks.start
-        if size <= _SHARE * min(self._brought[pane], _LOOSE_ROWS):
-            for each in self._loose.pop(pane):
-                self.blocks.add_rows(pane, each)
-        elif sum(len(each.cell) for each in self._loose[pane]) > _LOOSE_ROWS:
-            self._list(pane)
+        loose = self._loose.setdefault(pane, [])
+        loose.append(rows)
+        if 2 * sum(len(each.cell) for each in loose) >= min(self._size, 2 * _LOOSE_ROWS):
+            self._put_away(pane)
 
-    def _settle(self) -> None:
-        """Put all into blocks or the sorted table."""
-        for pane in list(self._loose):
-            self._list(pane)
+    def _settle(self, low_pane: int = START_US, high_pane: int = END_US) -> None:
+        """Put panes low <= pane < high into blocks and the sorted table."""
+        for pane in [pane for pane in self._loose if low_pane <= pane < high_pane]:
+            self._put_away(pane)
         self._join_runs()
 
-    def _list(self, pane: int) -> None:
-        """Turn the loose rows of a pane into rows of a table."""
+    def _put_away(self, pane: int) -> None:
+        """Put the loose rows of a pane into its block or a table."""
         loose = self._loose.pop(pane)
         cell = np.concatenate([rows.cell for rows in loose])
         values = [np.concatenate(column) for column in zip(*(rows.values for rows in loose), strict=True)]
+        dense = pane in self.blocks or self._size <= _SHARE * min(self._brought[pane], _LOOSE_ROWS)
         for first in range(0, len(cell), MAX_BATCH_EVENTS):
             part = slice(first, first + MAX_BATCH_EVENTS)
-            found, inverse = group(cell[part], self._ranks.stop - self._ranks.start)
-            ints, floats = reduce(inverse, len(found), [column[part] for column in values], self._layout)
-            self._add_run(Table(found + (pane * self._cells + self._ranks.start), ints, floats))
+            own = Rows(pane, cell[part], tuple(column[part] for column in values))
+            if dense:
+                self.blocks.add_rows(own)
+            else:
+                self._list(own)
+
+    def _list(self, rows: Rows) -> None:
+        """Add events to the table."""
+        found, inverse = group(rows.cell, self._size)
+        ints, floats = reduce(inverse, len(found), rows.values, self._layout)
+        self._add_run(Table(found + (rows.pane * self._cells + self._first_rank), ints, floats))
 
     def _add_run(self, run: Table) -> None:
         self._runs.append(run)

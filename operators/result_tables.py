@@ -28,7 +28,9 @@ _DEAD = pa.schema(
         for f in fields(DeadLetter)
     ]
 )
-_LATE = pa.schema([("topic", _TEXT), ("partition", pa.int32())] + [(n, pa.int64()) for n in ("offset", "row", "behind_us")])
+_LATE = pa.schema(
+    [("topic", _TEXT), ("partition", pa.int32())] + [(n, pa.int64()) for n in ("offset", "row", "behind_us")]
+)
 
 
 def tables_of(outputs: Sequence[Cells | Alerts | Late | DeadLetter]) -> dict[str, pa.Table]:
@@ -45,7 +47,9 @@ def tables_of(outputs: Sequence[Cells | Alerts | Late | DeadLetter]) -> dict[str
     if late:
         found["late"] = pa.concat_tables([_late(o) for o in late], promote_options="default")
     if dead:
-        found["dead_letters"] = pa.Table.from_pydict({f: [getattr(d, f) for d in dead] for f in _DEAD.names}, _DEAD)
+        found["dead_letters"] = pa.Table.from_pydict(
+            {f: [getattr(d, f) for d in dead] for f in _DEAD.names}, _DEAD
+        )
     return found
 
 
@@ -58,7 +62,9 @@ def empty_cells(layout: Layout) -> pa.Table:
     """Return the table of cells without rows: the columns that every run publishes, in their order."""
     fields = [(name, pa.from_numpy_dtype(dtype)) for name, dtype in cell_columns(layout).items()]
     fields[0] = ("window", _TEXT)
-    return pa.schema([*fields, ("score", pa.float32()), ("model", _TEXT), ("revision", pa.int32())]).empty_table()
+    return pa.schema(
+        [*fields, ("score", pa.float32()), ("model", _TEXT), ("revision", pa.int32())]
+    ).empty_table()
 
 
 def _cells(cells: Cells) -> pa.Table:

@@ -92,7 +92,9 @@ def _numbered(column: pa.ChunkedArray) -> tuple[list[str], np.ndarray]:
     return names.to_pylist(), pc.index_in(text, names).to_numpy()
 
 
-def write_summary(directory: Path, tally: Tally, tables: Mapping[str, pa.Table], more: dict[str, Any]) -> dict[str, Any]:
+def write_summary(
+    directory: Path, tally: Tally, tables: Mapping[str, pa.Table], more: dict[str, Any]
+) -> dict[str, Any]:
     """Write `summary.json`: the account, the sizes, the digests and `more`; return it."""
     exact, scored = digests(tables["cells"])
     summary = {"events_in": tally.events_in} | {fate: getattr(tally, fate) for fate in FATES}
@@ -116,6 +118,8 @@ def _publish(table: pa.Table, cells: pa.Table, model: str | None) -> pa.Table:
 
 def _sorted(table: pa.Table, keys: tuple[str, ...]) -> pa.Table:
     # Dictionaries have no order of their own: sort by their text.
-    plain = {k: table[k].cast(pa.string()) if pa.types.is_dictionary(table[k].type) else table[k] for k in keys}
+    plain = {
+        k: table[k].cast(pa.string()) if pa.types.is_dictionary(table[k].type) else table[k] for k in keys
+    }
     order = pc.sort_indices(pa.table(plain), sort_keys=[(k, "ascending") for k in keys])
     return table.take(order)

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
-
 from numpy.typing import NDArray
 
 from operators.batch import Batch, DeadLetter, Origin, length
+from operators.drain import DRAIN
 from operators.ingest import Ingest, IngestConfig
 from operators.partitioned import DeadRow, PartitionRows
 from operators.progress import Progress
@@ -36,53 +36,52 @@ class RowsSource(FixedPartitionedSource[Batch, bytes]):
     """
 
     def __init__(
-        self, name: str, parts: Sequence[PartitionRows], config: IngestConfig, *, batch_rows: int, progress: Progress
+        self,
+        name: str,
+        parts: Sequence[PartitionRows],
+        config: IngestConfig,
+        *,
+        batch_rows: int,
+        progress: Progress,
     ) -> None:
-        self._name, self._parts, self._config = name, parts, config
-        self._batch_rows, self._progress = batch_rows, progress
+        self.name, self.parts, self.config = name, parts, config
+        self.batch_rows, self.progress = batch_rows, progress
         progress.total = sum(length(part.columns) for part in parts)
 
     def list_parts(self) -> list[str]:
         """Return the names of the partitions."""
-        return [str(k) for k in range(len(self._parts))]
+        return [str(k) for k in range(len(self.parts))]
 
     def build_part(self, step_id: str, for_part: str, resume_state: bytes | None) -> "_Partition":  # noqa: ARG002 (Bytewax names it)
         """Return partition `for_part`, after what `resume_state` says was delivered."""
-        number = int(for_part)
-        origin = (self._name, number)
-        return _Partition(self._parts[number], origin, self._config, self._batch_rows, self._progress, resume_state)
+        return _Partition(self, int(for_part), resume_state)
 
 
 class _Partition(StatefulSourcePartition[Batch, bytes]):
-    def __init__(
-        self,
-        part: PartitionRows,
-        origin: tuple[str, int],
-        config: IngestConfig,
-        batch_rows: int,
-        progress: Progress,
-        resume_state: bytes | None,
-    ) -> None:
-        self._part, self._origin, self._batch_rows, self._progress = part, origin, batch_rows, progress
+    def __init__(self, source: RowsSource, number: int, resume_state: bytes | None) -> None:
+        self._source, self._part, self._origin = source, source.parts[number], (source.name, number)
         state = unpack("rows", _VERSION, resume_state) if resume_state is not None else {}
         self._next, self._ended = state.get("next", 0), state.get("ended", False)
-        self._ingest = Ingest(config, state.get("ingest"))
+        self._ingest = Ingest(source.config, state.get("ingest"))
 
     def next_batch(self) -> list[Batch]:
         """Return the next rows as a batch, then the end of the partition, then stop."""
         if self._ended:
             raise StopIteration
+        DRAIN.check()
         first, size = self._next, length(self._part.columns)
         # The rows that could not be mapped go with the first batch: they have no time that would give them a place.
         dead = [self._letter(row) for row in self._part.dead] if first == 0 else []
         if first >= size and not dead:
             self._ended = True
             return [self._ingest.finish(self._place(np.empty(0, np.int64)))]
-        rows = slice(first, first + self._batch_rows)
+        rows = slice(first, first + self._source.batch_rows)
         columns = {name: values[rows] for name, values in self._part.columns.items()}
-        batch = self._ingest.accept(columns, self._place(self._part.row[rows]), names=self._part.names, dead=dead)
-        self._next = first + self._batch_rows
-        self._progress.done += length(columns)
+        batch = self._ingest.accept(
+            columns, self._place(self._part.row[rows]), names=self._part.names, dead=dead
+        )
+        self._next = first + self._source.batch_rows
+        self._source.progress.done += length(columns)
         return [batch]
 
     def _place(self, rows: NDArray[np.int64]) -> Origin:
@@ -92,8 +91,12 @@ class _Partition(StatefulSourcePartition[Batch, bytes]):
 
     def _letter(self, row: DeadRow) -> DeadLetter:
         file, number = self._origin
-        return DeadLetter(file, number, row.row, 0, row.value, row.content_type, "decode", row.reason, row.detail)
+        return DeadLetter(
+            file, number, row.row, 0, row.value, row.content_type, "decode", row.reason, row.detail
+        )
 
     def snapshot(self) -> bytes:
         """Return the position after what was delivered."""
-        return pack("rows", _VERSION, {"next": self._next, "ended": self._ended, "ingest": self._ingest.snapshot()})
+        return pack(
+            "rows", _VERSION, {"next": self._next, "ended": self._ended, "ingest": self._ingest.snapshot()}
+        )

@@ -8,6 +8,7 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from kernels.schema import Columns
 from kernels.simulate import Population
 from operators.batch import Batch, Origin, length
+from operators.drain import DRAIN
 from operators.ingest import Ingest, IngestConfig
 from operators.progress import Progress
 from operators.state import pack, unpack
@@ -43,41 +44,34 @@ class SimulatedSource(FixedPartitionedSource[Batch, bytes]):
         config: IngestConfig,
         progress: Progress,
     ) -> None:
-        self._populations, self._partitions, self._ticks = populations, partitions, ticks
-        self._config, self._progress = config, progress
+        self.populations, self.partitions, self.ticks = populations, partitions, ticks
+        self.config, self.progress = config, progress
 
     def list_parts(self) -> list[str]:
         """Return the names of the partitions."""
-        return [str(k) for k in range(self._partitions)]
+        return [str(k) for k in range(self.partitions)]
 
     def build_part(self, step_id: str, for_part: str, resume_state: bytes | None) -> "_Partition":  # noqa: ARG002 (Bytewax names it)
         """Return partition `for_part`, after what `resume_state` says was delivered."""
-        number = int(for_part)
-        return _Partition(
-            self._populations(number), number, self._ticks, self._config, self._progress, resume_state
-        )
+        return _Partition(self, int(for_part), resume_state)
 
 
 class _Partition(StatefulSourcePartition[Batch, bytes]):
     """Its offset counts frames, from 0; `tick` and `frame` say which is next."""
 
-    def __init__(
-        self,
-        population: Population,
-        number: int,
-        ticks: int,
-        config: IngestConfig,
-        progress: Progress,
-        resume_state: bytes | None,
-    ) -> None:
+    def __init__(self, source: SimulatedSource, number: int, resume_state: bytes | None) -> None:
         state = unpack("simulated", _VERSION, resume_state) if resume_state is not None else {}
-        self._population, self._number, self._ticks, self._progress = population, number, ticks, progress
-        self._tick, self._frame, self._offset = state.get("tick", 0), state.get("frame", 0), state.get("offset", 0)
+        self._source, self._number, self._population = source, number, source.populations(number)
+        self._tick, self._frame, self._offset = (
+            state.get("tick", 0),
+            state.get("frame", 0),
+            state.get("offset", 0),
+        )
         self._ended = state.get("ended", False)
-        self._ingest = Ingest(config, state.get("ingest"))
+        self._ingest = Ingest(source.config, state.get("ingest"))
         self._frames: Iterator[Columns] = iter(())
-        if self._tick < ticks:
-            self._frames = population.frames(self._tick)
+        if self._tick < source.ticks:
+            self._frames = self._population.frames(self._tick)
             for _ in range(self._frame):
                 next(self._frames)
 
@@ -85,8 +79,9 @@ class _Partition(StatefulSourcePartition[Batch, bytes]):
         """Return the next frame as a batch, then the end of the partition, then stop."""
         if self._ended:
             raise StopIteration
+        DRAIN.check()
         columns = next(self._frames, None)
-        if columns is None and self._tick + 1 < self._ticks:
+        if columns is None and self._tick + 1 < self._source.ticks:
             self._tick, self._frame = self._tick + 1, 0
             self._frames = self._population.frames(self._tick)
             columns = next(self._frames, None)
@@ -96,7 +91,7 @@ class _Partition(StatefulSourcePartition[Batch, bytes]):
         start = np.zeros(1, np.int64)
         origin = Origin("simulate", self._number, start, np.array([self._offset]), start)
         self._frame, self._offset = self._frame + 1, self._offset + 1
-        self._progress.done += length(columns)
+        self._source.progress.done += length(columns)
         return [self._ingest.accept(columns, origin)]
 
     def snapshot(self) -> bytes:

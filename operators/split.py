@@ -75,16 +75,15 @@ class Split:
         runs = panes.count * self._shards.shards
         run = run.astype(np.uint8 if runs <= 256 else np.uint16 if runs <= 65_536 else np.int64, copy=False)
         order = np.argsort(run, kind="stable")
-        # After the sort: neighbours in a shard are neighbours in the table of ranks.
-        rank = self._backend.ranks(self._grid, cells.take(order))
+        # After the sort: neighbours in a shard are neighbours in this table.
+        cell = self._cell_in_shard.take(cells.take(order).astype(np.intp))
         ordered = [column.take(order) for column in values]
         ends = np.cumsum(np.bincount(run, minlength=runs)).tolist()
         found: dict[int, list[Rows]] = {}
         for number, (start, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
             if start < end:
                 pane, shard = divmod(number, self._shards.shards)
-                cell = rank[start:end] - np.int32(self._slices[shard].start)
-                own = Rows(panes.first + pane, cell, tuple(column[start:end] for column in ordered))
+                own = Rows(panes.first + pane, cell[start:end], tuple(column[start:end] for column in ordered))
                 found.setdefault(shard, []).append(own)
         return {shard: Piece(group_number, rows=tuple(rows)) for shard, rows in found.items()}
 
@@ -125,3 +124,10 @@ class Split:
         """(C,) the shard of each cell, a byte each if that will do: 1 MB of table a million cells."""
         shard = self._backend.shard_of(self._shards, self._grid.morton_rank)
         return shard.astype(np.uint8 if self._shards.shards <= 256 else np.int32)
+
+    @cached_property
+    def _cell_in_shard(self) -> NDArray[np.int32]:
+        """(C,) the rank of each cell, counted from the first of its shard."""
+        rank = self._backend.ranks(self._grid, np.arange(self._grid.size, dtype=np.int32))
+        first = np.array(self._shards.boundaries, np.int32)[self._shard_of_cell]
+        return rank - first

@@ -1,7 +1,7 @@
 """Snapshots as versioned plain data: arrays and primitives in msgpack, nothing that runs code when it is read.
 
-Bytewax pickles what a step's `snapshot()` returns; every step here returns the `bytes` of `pack`, so that a recovery store
-holds no object of ours and state of another version is refused by name instead of being misread.
+Bytewax pickles what a step's `snapshot()` returns; every step here returns the `bytes` of `pack`, so that a recovery
+store holds no object of ours, and state of another version is refused by name instead of being misread.
 """
 
 from typing import Any
@@ -36,12 +36,15 @@ def unpack(kind: str, version: int, data: bytes) -> dict[str, Any]:
         raise AuraError(f"the saved state of {kind} cannot be read ({error})", _START_AFRESH) from error
     if (got_kind, got_version) != (kind, version):
         raise AuraError(
-            f"the saved state is {got_kind} version {got_version}, expected {kind} version {version}", _START_AFRESH
+            f"the saved state is {got_kind} version {got_version}, expected {kind} version {version}",
+            _START_AFRESH,
         )
     return dict(state)
 
 
-_START_AFRESH = "Run the AURA version that wrote it, or name an empty recovery directory and replay from the start"
+_START_AFRESH = (
+    "Run the AURA version that wrote it, or name an empty recovery directory and replay from the start"
+)
 
 
 def _encode(value: Any) -> Any:

@@ -57,7 +57,9 @@ class Console:
 
     def results(self, summary: Mapping[str, Any], places: Mapping[str, str]) -> None:
         """Print what came out, and for each kind of result where it is."""
-        table = Table(title=f"AURA: {summary['events_in']:,} events in {summary['seconds']:.2f} s", title_justify="left")
+        table = Table(
+            title=f"AURA: {summary['events_in']:,} events in {summary['seconds']:.2f} s", title_justify="left"
+        )
         table.add_column("what")
         table.add_column("how many", justify="right")
         table.add_column("where")

@@ -1,6 +1,5 @@
 """Runs Bytewax so that its own words, Rust backtraces among them, go to a log file and a failure is one message."""
 
-import logging
 import os
 import sys
 import traceback

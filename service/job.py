@@ -65,8 +65,13 @@ class Job:
         say("resources", f"{os.cpu_count()} CPU cores, {memory_gib:.0f} GiB of memory, {_gpus()}")
         models = [f"{settings.models[name].role}: {name} {m.sha256[:12]}" for name, m in plan.models.items()]
         say("models", ", ".join(models) or "none configured")
-        stages = [s.name for s in plan.row_stages] + ["combine", "window"] + [s.name for s in plan.cell_stages]
-        say("flows", f"cells: {given.name} in {given.partitions} partitions -> {' -> '.join(stages)} -> {self.sink}")
+        stages = (
+            [s.name for s in plan.row_stages] + ["combine", "window"] + [s.name for s in plan.cell_stages]
+        )
+        say(
+            "flows",
+            f"cells: {given.name} in {given.partitions} partitions -> {' -> '.join(stages)} -> {self.sink}",
+        )
         layers, counts = len(settings.field.layers), settings.levels.time_scales_ms
         say("services", f"configured, not part of this flow: {layers} field layers, {len(counts)} levels")
         say("agents", _agents(settings, given))

@@ -16,7 +16,9 @@ Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", hel
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, last.")]
 
 
-def settings_of(profile: str, set_: list[str] | None, given: Mapping[str, object] | None = None) -> "Settings":
+def settings_of(
+    profile: str, set_: list[str] | None, given: Mapping[str, object] | None = None
+) -> "Settings":
     """Return the configuration of a profile under `AURA_*` variables, `--set` and the options of a command.
 
     Parameters

@@ -16,14 +16,18 @@ EXAMPLES = (
 )
 
 
-def command(  # noqa: PLR0913, PLR0917 (each is an option of the command line)
+def command(  # noqa: PLR0917 (each is an option of the command line)
     profile: Profile = "flights",
-    source: Annotated[str | None, typer.Option(help="kafka, simulate, or a .parquet, .csv or .jsonl file.")] = None,
+    source: Annotated[
+        str | None, typer.Option(help="kafka, simulate, or a .parquet, .csv or .jsonl file.")
+    ] = None,
     sink: Annotated[str, typer.Option(help="files or kafka.")] = "files",
     out: Annotated[Path | None, typer.Option(help="Folder of the results.")] = None,
     backend: Annotated[str | None, typer.Option(help="numpy, onnx-cpu or onnx-cuda.")] = None,
     as_is: Annotated[bool, typer.Option("--as-is", help="Read the file in its own order.")] = False,
-    until_end: Annotated[bool, typer.Option("--until-end", help="Stop at what is the end of the topic now.")] = False,
+    until_end: Annotated[
+        bool, typer.Option("--until-end", help="Stop at what is the end of the topic now.")
+    ] = False,
     set_: Set = None,
     as_json: AsJson = False,
 ) -> None:

@@ -21,7 +21,9 @@ def _group() -> None:
 
 @app.command(epilog="Examples: aura topics apply | aura topics apply --set kafka.bootstrap=broker:9092")
 def apply(
-    declared: Annotated[Path | None, typer.Option("--file", help="The declaration [infra/kafka/topics.toml].")] = None,
+    declared: Annotated[
+        Path | None, typer.Option("--file", help="The declaration [infra/kafka/topics.toml].")
+    ] = None,
     profile: Profile = "flights",
     set_: Set = None,
     as_json: AsJson = False,

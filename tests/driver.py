@@ -56,7 +56,11 @@ class Flow:
 
     def feed(self, partition: int, rows: Sequence[Row]) -> None:
         """Let a partition deliver a batch."""
-        self._take(self.sources[partition].accept(columns_of(rows, self.grid, self.metrics), _origin(partition, len(rows))))
+        self._take(
+            self.sources[partition].accept(
+                columns_of(rows, self.grid, self.metrics), _origin(partition, len(rows))
+            )
+        )
 
     def pause(self, partition: int) -> None:
         """Let a partition be idle."""
@@ -70,7 +74,9 @@ class Flow:
     def restart(self) -> None:
         """Go on from snapshots, as after a crash."""
         self.sources = {p: Ingest(self.ingest_config, s.snapshot()) for p, s in self.sources.items()}
-        self.shard_windows = {k: ShardWindows(self.window_config, w.snapshot()) for k, w in self.shard_windows.items()}
+        self.shard_windows = {
+            k: ShardWindows(self.window_config, w.snapshot()) for k, w in self.shard_windows.items()
+        }
 
     def _take(self, batch: Batch) -> None:
         for output in batch.account():
@@ -141,7 +147,9 @@ def split(rows: Sequence[Row], sizes: Sequence[int]) -> list[Sequence[Row]]:
     return batches
 
 
-def interleave(batches: Mapping[int, Sequence[Sequence[Row]]], picks: Sequence[int]) -> list[tuple[int, Sequence[Row]]]:
+def interleave(
+    batches: Mapping[int, Sequence[Sequence[Row]]], picks: Sequence[int]
+) -> list[tuple[int, Sequence[Row]]]:
     """Merge the partitions' batches in an order that `picks` decides; each partition keeps its own order."""
     left = {p: list(b) for p, b in batches.items() if b}
     order, turn = [], 0

@@ -23,7 +23,11 @@ class Row(NamedTuple):
 
 
 def account(
-    partitions: Mapping[int, Sequence[Row]], windows: Sequence[Window], *, dedup: bool = False, max_jump_us: int | None = None
+    partitions: Mapping[int, Sequence[Row]],
+    windows: Sequence[Window],
+    *,
+    dedup: bool = False,
+    max_jump_us: int | None = None,
 ) -> tuple[dict[str, int], dict[Window, list[Row]]]:
     """Return what became of every event, and the events that each window counts."""
     counts = dict.fromkeys(("windowed", "late", "duplicates", "dead_letters"), 0)
@@ -50,7 +54,9 @@ def account(
     return counts, kept
 
 
-def windows(kept: Mapping[Window, Sequence[Row]], metrics: Sequence[Metric]) -> dict[tuple[Any, ...], dict[str, Any]]:
+def windows(
+    kept: Mapping[Window, Sequence[Row]], metrics: Sequence[Metric]
+) -> dict[tuple[Any, ...], dict[str, Any]]:
     """Return the result rows by (window, start, cx, cy, cz)."""
     cells: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
     for window, rows in kept.items():

@@ -22,23 +22,31 @@ def _grouped(rows: list[tuple[int, int, int]]) -> dict[int, tuple[int, int, int]
     for key, number, value in rows:
         found[key].append((number, value))
     return {
-        key: (sum(n for n, _ in own), min(v for _, v in own), max(v for _, v in own)) for key, own in found.items()
+        key: (sum(n for n, _ in own), min(v for _, v in own), max(v for _, v in own))
+        for key, own in found.items()
     }
 
 
 def _as_dict(table: Table) -> dict[int, tuple[int, int, int]]:
     assert (np.diff(table.key) > 0).all()
-    return {int(k): (int(i), int(f[0]), int(f[1])) for k, i, f in zip(table.key, table.ints[0], table.floats.T, strict=True)}
+    return {
+        int(k): (int(i), int(f[0]), int(f[1]))
+        for k, i, f in zip(table.key, table.ints[0], table.floats.T, strict=True)
+    }
 
 
 @given(st.lists(ROWS, min_size=1, max_size=4))
 def test_join_groups_by_key(parts: list[list[tuple[int, int, int]]]) -> None:
     """Sums add, even float rows are minima, odd ones maxima, in the order of the keys."""
-    assert _as_dict(join([_table(rows) for rows in parts])) == _grouped([row for rows in parts for row in rows])
+    assert _as_dict(join([_table(rows) for rows in parts])) == _grouped(
+        [row for rows in parts for row in rows]
+    )
 
 
 @given(ROWS, st.integers(1, 5), st.integers(1, 5))
-def test_spread_puts_each_pane_into_its_windows(rows: list[tuple[int, int, int]], panes: int, slide: int) -> None:
+def test_spread_puts_each_pane_into_its_windows(
+    rows: list[tuple[int, int, int]], panes: int, slide: int
+) -> None:
     """A row of a pane is counted in every window that covers the pane, and in no other."""
     cells, slide = 7, min(panes, slide)
     expected = [

@@ -1,4 +1,4 @@
-"""The flow of cells equals the obvious reference, whatever the framing, the interleaving, the shards and the restarts."""
+"""The flow of cells equals the obvious reference, whatever the framing, interleaving, shards and restarts."""
 
 import math
 from collections.abc import Sequence
@@ -59,17 +59,17 @@ def _check(flow: Flow, partitions: dict[int, Sequence[Row]], **options: object) 
                 )
 
 
-@given(PARTITIONS, SIZES, PICKS, st.integers(1, 5), st.booleans(), st.sampled_from([None, 30]))
+@given(PARTITIONS, SIZES, PICKS, st.integers(1, 5), st.tuples(st.booleans(), st.sampled_from([None, 30])))
 @settings(max_examples=150, deadline=None)
 def test_equals_the_reference(
     partitions: dict[int, list[Row]],
     sizes: list[int],
     picks: list[int],
     shards: int,
-    dedup: bool,
-    jump: int | None,
+    checks: tuple[bool, int | None],
 ) -> None:
     """Any partitions, framing, interleaving and shard count give the rows of the reference."""
+    dedup, jump = checks
     flow = Flow(GRID, METRICS, WINDOWS, partitions=3, shards=shards, dedup=dedup, max_jump_us=jump)
     for partition, batch in interleave({p: split(r, sizes) for p, r in partitions.items()}, picks):
         flow.feed(partition, batch)

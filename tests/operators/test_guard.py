@@ -27,5 +27,5 @@ def test_a_failure_names_step_origin_and_cause() -> None:
 
 def test_a_hint_is_kept() -> None:
     """A failure that says what to do still does."""
-    with pytest.raises(StepError, match="step sink failed: the disk is full. Free some"):
+    with pytest.raises(StepError, match=r"step sink failed: the disk is full\. Free some"):
         guarded("sink", _refuse)(None)

@@ -17,7 +17,11 @@ from kernels.projection import Equirectangular
 
 ROOT = Path(__file__).parents[2]
 FLIGHTS = ROOT / "data" / "adsb_switzerland.parquet"
-METRICS = {"speed_mps": 1000.0, "climb_mps": 1000.0, "energy": 10.0}  # steps a unit, as profiles/flights.toml has them
+METRICS = {
+    "speed_mps": 1000.0,
+    "climb_mps": 1000.0,
+    "energy": 10.0,
+}  # steps a unit, as profiles/flights.toml has them
 MINUTE_US = 60_000_000
 
 
@@ -82,7 +86,8 @@ def _recomputed(window: str, panes: int) -> pl.DataFrame:
         statistics += [
             q.len().alias(f"{name}_count"), q.sum().alias(f"{name}_sum"),
             (q.mean() / steps).alias(f"{name}_mean"), (q.cast(pl.Float64).var(ddof=0) / steps**2).alias(f"{name}_var"),
-            pl.col(name).min().cast(pl.Float64).alias(f"{name}_min"), pl.col(name).max().cast(pl.Float64).alias(f"{name}_max"),
+            pl.col(name).min().cast(pl.Float64).alias(f"{name}_min"),
+            pl.col(name).max().cast(pl.Float64).alias(f"{name}_max"),
         ]  # fmt: skip
     keys = ["start_us", "cx", "cy", "cz"]
     return spread.group_by(keys).agg(statistics).sort(keys).with_columns(window=pl.lit(window))
@@ -102,7 +107,9 @@ def test_cells_equal_an_independent_recomputation(
         if name.endswith(("_mean", "_var")):
             np.testing.assert_allclose(got[name], expected[name], rtol=1e-9, atol=1e-6, err_msg=name)
         elif name.endswith("_sum"):
-            np.testing.assert_array_equal(got[name], expected[name].to_numpy() / METRICS[name.removesuffix("_sum")])
+            np.testing.assert_array_equal(
+                got[name], expected[name].to_numpy() / METRICS[name.removesuffix("_sum")]
+            )
         else:
             assert got[name].to_list() == expected[name].to_list(), name
 
@@ -230,8 +237,12 @@ def test_the_engine_runs_the_same_flow(flights: tuple[dict[str, Any], Path], tmp
     for module, *more in (("bytewax.run", flow), ("bytewax.visualize", flow, "-o", "mermaid")):
         done = subprocess.run(
             [sys.executable, "-m", module, *more],
-            cwd=ROOT, env=os.environ | {"AURA_SINK__DIRECTORY": str(tmp_path)}, capture_output=True, text=True, check=True,
-        )  # fmt: skip
+            cwd=ROOT,
+            env=os.environ | {"AURA_SINK__DIRECTORY": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
     assert "combine" in done.stdout
     summary = json.loads(aura("collect", "--out", str(tmp_path), "--json").stdout)
     assert summary["digest"] == flights[0]["digest"]
