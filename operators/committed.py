@@ -70,4 +70,4 @@ class Committed:
 
     def state(self) -> list[list[Any]]:
         """Return the ids as plain data."""
-        return [[key, entry.revision, entry.contents] for key, entry in self._entries.items()]
+        return [[key, entry.revision, list(entry.contents)] for key, entry in self._entries.items()]

@@ -166,7 +166,9 @@ class _Client(KafkaNetClient):  # type: ignore[misc] # kafka-python carries no t
 
     def __init__(self, **configs: Any) -> None:
         super().__init__(**configs)
-        self.cluster.config |= {name: configs[name] for name in ("retry_backoff_ms", "allow_auto_create_topics")}
+        self.cluster.config |= {
+            name: configs[name] for name in ("retry_backoff_ms", "allow_auto_create_topics")
+        }
 
 
 class _Batch(DefaultRecordBatch):  # type: ignore[misc] # kafka-python carries no types

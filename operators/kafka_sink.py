@@ -113,6 +113,8 @@ class KafkaSink(FixedPartitionedSink[Output, bytes]):
             "transactional_id": f"{self._writer}-{number}",
             "transaction_timeout_ms": self._transaction_s * 1000,
             "max_request_size": _RECORD_BYTES,
+            "batch_size": 1024
+            * 1024,  # one batch a partition is under way at a time: with 16 KiB each waits for it
             "max_block_ms": _ANSWER_S * 1000,
             "request_timeout_ms": _ANSWER_S * 1000,
             "delivery_timeout_ms": (_ANSWER_S + 5) * 1000,

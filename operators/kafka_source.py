@@ -1,12 +1,14 @@
 """Events from a Kafka topic: one Bytewax partition per topic partition, whose position is part of its snapshot.
 
-position        the offset after what was delivered, not after what was fetched; kept in the recovery store. The
-                consumer group is told of it one snapshot late, so that lag tools see what is safe
-start           the first offset there is, if there is no snapshot
-offset is gone  the flow stops and says what was lost; it never skips
-until the end   the offsets that are the end when the source is made; kept in the snapshot, so that a restart
-                does not move them
-read_committed  what a producer aborted is not there
+    position        the offset after what was delivered, not after what was fetched; kept in the recovery store. The
+                    consumer group is told of it one snapshot late, so that lag tools see what is safe
+    start           the first offset there is, if there is no snapshot
+    offset is gone  the flow stops and says what was lost; it never skips
+    until the end   the offsets that are the end when the source is made; kept in the snapshot, so that a restart does
+                    not move them
+    read_committed  what a producer aborted is not there
+
+A partition that has come to its end stays ended, whatever is written later: its watermark is at infinity.
 """
 
 import logging
@@ -31,7 +33,9 @@ from operators.state import pack, unpack
 __all__ = ["KafkaSource", "topic_partitions"]
 
 _VERSION = 1
-_AWAKE_MS = 5  # after empty polls, which take 0.2 ms each; 1 after the first, since data that flow are there soon
+_AWAKE_MS = (
+    5  # after empty polls, which take 0.2 ms each; 1 after the first, since data that flow are there soon
+)
 _MAX_RECORDS = 8192  # a poll: 8,192 records of one row are decoded in 0.15 s, and hold up the epoch so long
 _log = logging.getLogger(__name__)
 
@@ -130,7 +134,10 @@ class _Partition(StatefulSourcePartition[Batch, bytes]):
         self._consumer.assign([self._part])
         self._next: int = state["next"] if self._ended else self._start(state.get("next"))
         self._consumer.seek(self._part, self._next)
-        self._delivered_s, self._idle, self._polled_in_vain = source.now(), False, 0
+        self._silent_s: float | None = (
+            None  # since when polls have brought nothing: a stall of ours is no silence
+        )
+        self._idle, self._polled_in_vain = False, 0
         self._durable = self._next  # what the snapshot before this one has
         self._told: int | None = None  # what the group was told
 
@@ -149,7 +156,7 @@ class _Partition(StatefulSourcePartition[Batch, bytes]):
         for columns, origin, broker_us, names, dead in self._decoder.decode(found):
             batches.append(self._ingest.accept(columns, origin, broker_us=broker_us, names=names, dead=dead))
             self._source.progress.done += batches[-1].tally.events_in
-        self._delivered_s, self._idle = self._source.now(), False
+        self._silent_s, self._idle = None, False
         return batches
 
     def next_awake(self) -> datetime | None:
@@ -207,8 +214,9 @@ class _Partition(StatefulSourcePartition[Batch, bytes]):
         return [record for record in found if record.offset < self._end]
 
     def _pause(self) -> list[Batch]:
-        timeout_us = self._source.idle_timeout_us
-        if self._idle or timeout_us is None or (self._source.now() - self._delivered_s) * 1e6 < timeout_us:
+        timeout_us, now_s = self._source.idle_timeout_us, self._source.now()
+        self._silent_s = now_s if self._silent_s is None else self._silent_s
+        if self._idle or timeout_us is None or (now_s - self._silent_s) * 1e6 < timeout_us:
             return []
         self._idle = True
         return [self._ingest.pause(self._decoder.nowhere())]

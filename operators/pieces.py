@@ -40,7 +40,7 @@ class Block(NamedTuple):
 
     def touched(self) -> Table:
         """Return the cells with events, keyed by rank."""
-        rows = np.flatnonzero(self.ints[0])
+        rows = np.flatnonzero(self.ints[0] != 0)  # of bool: a third of the time
         if len(rows) == self.ints.shape[1]:
             return Table(rows + self.first_rank, self.ints, self.floats)
         return Table(rows + self.first_rank, self.ints.take(rows, axis=1), self.floats.take(rows, axis=1))

@@ -8,7 +8,8 @@ So a range is a run of the partition without a gap, dead letters and late events
 every event of theirs comes while the clock is in the range, and is late or not by a clock that is the same.
 """
 
-from collections.abc import Callable, Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -93,21 +94,14 @@ class Replayed:
         """Return what is due of the range, as it stood and as the flow takes it; `wait_s` says when there is more."""
         self._piece = piece = self._piece or self._next_piece()
         if piece is None:
-            return self._end()
+            self.ended = True
+            return self._take(self._letters(None))
         size = length(piece.columns)
         rows = min(self._due(piece), self._batch_rows)
         if size and not rows:
             return []
         self._piece = cut(piece, rows, size) if rows < size else None
-        found = []
-        for run in self._runs(cut(piece, 0, rows)):
-            batch = self._accept(run)
-            if self._clock_us >= self._span.to_us:
-                self.ended = True
-                break
-            if self._clock_us >= self._span.from_us:
-                found.append((run, batch))
-        return found
+        return self._take(self._runs(cut(piece, 0, rows)))
 
     def finish(self) -> Batch:
         """Return the empty batch that says: this partition is at its end."""
@@ -125,7 +119,9 @@ class Replayed:
             return None
         if self._skip is not None:
             piece = self._behind(piece, self._skip)
-        self._dead += sorted(piece.dead, key=_where)
+        if piece.dead:
+            self._dead = sorted([*self._dead, *piece.dead], key=_where)
+        self._nothing = cut(piece, 0, 0)._replace(dead=[])
         return piece._replace(dead=[])
 
     def _behind(self, piece: Decoded, position: Position) -> Decoded:
@@ -136,19 +132,70 @@ class Replayed:
         self._skip = None if first < size else position
         return cut(piece, first, size)._replace(dead=[d for d in piece.dead if _where(d) >= position])
 
+    def _due(self, piece: Decoded) -> int:
+        """Return how many of the rows are due."""
+        if self._pace is None:
+            return length(piece.columns)
+        rows, self.wait_s = self._pace.due(self._clock(piece))
+        return rows
+
+    def _clock(self, piece: Decoded) -> NDArray[np.int64]:
+        """Return what the clock will be at each row, as far as times alone tell whether the flow will believe them."""
+        time_us, future_us = piece.columns["time_us"], self._config.future_us
+        if future_us is not None:
+            time_us = np.where(time_us > piece.broker_us + future_us, START_US, time_us)
+        jumped = stamp(
+            time_us, running_max_us=self._clock_us, lateness_us=END_US, max_jump_us=self._config.max_jump_us
+        ).jumped
+        believed = time_us if jumped is None else np.where(jumped, START_US, time_us)
+        return np.maximum(np.maximum.accumulate(believed), self._clock_us)
+
     def _runs(self, piece: Decoded) -> Iterator[Decoded]:
-        """Cut rows so that each that may move the clock into the range or out of it stands alone, dead letters between."""
+        """Cut rows so that one that may move the clock over an edge of the range stands alone; dead letters between."""
         time_us, size, first = piece.columns["time_us"], length(piece.columns), 0
         if not size:
-            yield from self._letters(piece, None)
+            yield from self._letters(None)
         while first < size:
             begun = self._clock_us >= self._span.from_us
             beyond = time_us[first:] >= (self._span.to_us if begun else self._span.from_us)
             count = int(beyond.argmax()) if beyond.any() else size - first
             run = cut(piece, first, first + max(count, 1))
-            yield from self._letters(run, run.origin)
+            yield from self._letters(_last(run))
             yield run
             first += length(run.columns)
 
-    def _letters(self, piece: Decoded, before: Origin | None) -> Iterator[Decoded]:
-        """Yield the dead letters that stand before the last of some rows, all of them if there are no rows."""
+    def _letters(self, before: Position | None) -> Iterator[Decoded]:
+        """Yield the dead letters that stand before a position (None: all), if there are any."""
+        count = len(self._dead) if before is None else bisect_left(self._dead, before, key=_where)
+        if count:
+            dead, self._dead = self._dead[:count], self._dead[count:]
+            yield self._nothing._replace(dead=dead)
+
+    def _take(self, runs: Iterable[Decoded]) -> list[tuple[Decoded, Batch]]:
+        """Run rows and dead letters through the checks; return those in the range."""
+        found = []
+        for run in runs:
+            batch = self._ingest.accept(
+                run.columns, run.origin, broker_us=run.broker_us, names=run.names, dead=run.dead
+            )
+            self._clock_us = batch.watermark_us
+            offset, row = _last(run)
+            self._position = (offset, row + 1)
+            if self._clock_us >= self._span.to_us:
+                self.ended = True
+                break
+            if self._clock_us >= self._span.from_us:
+                found.append((run, batch))
+        return found
+
+
+def _where(letter: DeadLetter) -> Position:
+    return letter.offset, letter.row
+
+
+def _last(run: Decoded) -> Position:
+    """Return where the last row stands, or the last dead letter."""
+    if run.dead:
+        return _where(run.dead[-1])
+    offset, row = run.origin.locate(np.array([length(run.columns) - 1]))
+    return int(offset[0]), int(row[0])

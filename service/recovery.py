@@ -38,6 +38,8 @@ __all__ = ["DEFAULT", "Store", "shape_of"]
 
 DEFAULT = ".recovery"
 """Name of the recovery directory inside the folder of the results, where none is configured."""
+RUN_FILE = "kafka_run.json"
+"""What a run into Kafka keeps in the recovery directory (`flows.sinks`)."""
 _VERSION = 1
 _LOCK_S = 5.0  # what a killed supervisor leaves behind is gone by then
 _START_OVER = "or start over with --fresh: then what was done so far is dropped, and the input is read from its start"
@@ -102,8 +104,7 @@ class Store:
         directory, results = directory_of(settings), settings.sink.directory
         _private(directory)
         lock = _lock(directory)
-        _clear(directory / "done", results, files=files)
-        if fresh:
+        if fresh or (directory / "done").exists():
             _retire(directory, results, files=files)
         if not (directory / "store").exists():
             _make(directory, results, shape_of(settings), writers)
@@ -279,6 +280,12 @@ def _owner(results: Path) -> str | None:
 
 
 def _retire(directory: Path, results: Path, *, files: bool) -> None:
-    if (directory / "store").exists():
-        (directory / "store").rename(directory / "done")
-    _clear(directory / "done", results, files=files)
+    """Clear away a run: once its store is renamed, nothing can go on with it."""
+    store, done = directory / "store", directory / "done"
+    if store.exists():
+        shutil.rmtree(done, ignore_errors=True)
+        store.rename(done)
+    if files:
+        clear_parts(results)
+    (directory / RUN_FILE).unlink(missing_ok=True)
+    shutil.rmtree(done, ignore_errors=True)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kernels.errors import BadRecord
-from operators import kafka_results
+from operators import cell_records
 from operators.alerts import FIELDS
 from operators.batch import Alerts, DeadLetter, Late
 from operators.cells import Cells
@@ -89,7 +89,7 @@ def test_the_revision_is_no_part_of_what_a_record_says() -> None:
 
 def test_a_large_result_is_cut_into_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each part is a record of its own key that says how many there are."""
-    monkeypatch.setattr(kafka_results, "_PART_BYTES", 200)
+    monkeypatch.setattr(cell_records, "_VALUE_BYTES", 200)
     messages = list(encode_output(cells([0], rows_each=7)))
     assert [m.key for m in messages] == ["hour/0/5", "hour/0/5/1", "hour/0/5/2"]
     assert [headers_of(m)["part"] for m in messages] == [b"0/3", b"1/3", b"2/3"]

@@ -44,6 +44,14 @@ def test_records_read_together_are_as_read_one_by_one(values: list[bytes]) -> No
         assert {key: alone.get(key, [None])[0] for key in "bad"} == expected[at]
 
 
+def test_a_record_does_not_complete_the_one_before_it() -> None:
+    """A map that ends within a number is refused, though the next record begins like the rest of it."""
+    cut = msgpack.packb({"a": 1.5})[:-8]
+    rest = b"\x81" + bytes(7) + msgpack.packb({"a": 2})
+    gathered = gather_rows([cut, rest], "msgpack", ["a"])
+    assert (sorted(gathered.refused), gathered.rows) == ([0, 1], {"a": []})
+
+
 def test_keys_that_nobody_asked_for_take_no_memory() -> None:
     """Records with ever new keys do not make a table of all of them."""
     values = [msgpack.packb({f"k{n}": 1, "a": n}) for n in range(500)]

@@ -222,23 +222,22 @@ def test_idle_partitions_amend(
     _check(flow, partitions)
 
 
-@given(EVENTS, SIZES, PICKS, st.integers(1, 10))
-@settings(max_examples=50, deadline=None)
+@given(EVENTS, SIZES, PICKS, st.lists(st.integers(0, 2), max_size=20), st.integers(1, 10))
+@settings(max_examples=100, deadline=None)
 def test_restart_changes_nothing(
-    partitions: dict[int, list[Row]], sizes: list[int], picks: list[int], every: int
+    partitions: dict[int, list[Row]], sizes: list[int], picks: list[int], pauses: list[int], every: int
 ) -> None:
-    """Going on from snapshots after any batch puts out the same rows, in the same order."""
+    """Going on from snapshots after any batch puts out the same rows after each batch."""
     whole, broken = Flow(), Flow()
-    for turn, (partition, batch) in enumerate(
-        interleave({p: split(r, sizes) for p, r in partitions.items()}, picks)
-    ):
-        whole.feed(partition, batch)
-        broken.feed(partition, batch)
+    order = interleave({p: split(r, sizes) for p, r in partitions.items()}, picks)
+    for turn, (partition, batch) in enumerate(order):
+        for flow in (whole, broken):
+            for paused in pauses[turn : turn + 1]:
+                flow.pause(paused)
+            flow.feed(partition, batch)
         if turn % every == 0:
             broken.restart()
-    whole.finish()
-    broken.finish()
-    assert repr(broken.rows) == repr(whole.rows)
+        assert sorted(map(repr, broken.rows)) == sorted(map(repr, whole.rows))
 
 
 def _merge(flow: Flow) -> None:
@@ -280,10 +279,49 @@ def test_what_an_idle_partition_does_not_touch_stands() -> None:
     assert own == [(10, 0, False), (15, 0, False)]
 
 
-def test_no_session_waits_for_another_partition() -> None:
-    """A session is published when its own partition passes its end, though another one has brought nothing yet."""
+def test_a_session_is_withdrawn_as_soon_as_its_partition_touches_it() -> None:
+    """What is open again does not stand until it is complete, though nothing else is published then."""
     flow = Flow(windows=[SessionWindow("w", gap_us=5, lateness_us=8)])
-    flow.feed(0, [_row(AGENTS[0], 0), _row(AGENTS[1], 100)])
+    _merge(flow)
+    assert [(r["start_us"], r["withdrawn"]) for r in flow.rows[2:]] == [(10, True), (20, True)]
+    assert flow.standing().keys() == set()
+
+
+def test_a_withdrawal_outlives_a_restart() -> None:
+    """A session that is touched between two looks is withdrawn at the next one, after a restart too."""
+    flow = Flow(windows=[SessionWindow("w", gap_us=80, lateness_us=500)])
+    agent = AGENTS[3]
+    flow.feed(1, [_row(agent, 0), _row(agent, 200)])
+    flow.pause(1)
+    flow.pause(2)
+    flow.feed(0, [_row(AGENTS[0], 9000)])
+    flow.feed(1, [_row(AGENTS[4], 202)])
+    flow.feed(1, [_row(agent, 50)])
+    assert [(r["start_us"], r["withdrawn"]) for r in flow.rows] == [(0, False), (200, False)]
+    flow.restart()
+    flow.finish()
+    own = [(r["start_us"], r["count"], r["withdrawn"]) for r in flow.rows if r["agent_id"] == agent]
+    assert own == [(0, 1, False), (200, 1, False), (0, 1, True), (0, 2, False)]
+    flow.standing()
+
+
+def test_a_partition_that_is_back_is_given_its_time() -> None:
+    """A session of a partition that has come back far behind the others waits for that partition alone."""
+    flow = Flow(windows=[SessionWindow("w", gap_us=5, lateness_us=8)])
+    flow.feed(1, [_row(AGENTS[3], 0)])
+    flow.pause(1)
+    flow.pause(2)
+    flow.feed(0, [_row(AGENTS[0], 1000)])
+    flow.feed(1, [_row(AGENTS[3], 50)])
+    assert [(r["agent_id"], r["start_us"]) for r in flow.rows] == [(AGENTS[3], 0)]
+
+
+def test_no_session_waits_for_another_partition() -> None:
+    """A session is published as its own partition passes its end, though another one has brought nothing yet."""
+    flow = Flow(windows=[SessionWindow("w", gap_us=5, lateness_us=8)])
+    flow.feed(0, [_row(AGENTS[0], 0), _row(AGENTS[1], 12)])
+    assert flow.rows == []
+    flow.feed(0, [_row(AGENTS[1], 13)])
     assert [r["agent_id"] for r in flow.rows] == [AGENTS[0]]
 
 
