@@ -72,7 +72,10 @@ def rows() -> Iterator[Row]:
     """Yield the rows of the flow."""
     sliding = (Window("sliding", 60 * _SECOND_US, _SECOND_US, 200_000),)
     tumbling = (Window("tumbling", 60 * _SECOND_US, 60 * _SECOND_US, 200_000),)
-    two = (Window("second", _SECOND_US, _SECOND_US, 200_000), Window("ten", 10 * _SECOND_US, _SECOND_US, 200_000))
+    two = (
+        Window("second", _SECOND_US, _SECOND_US, 200_000),
+        Window("ten", 10 * _SECOND_US, _SECOND_US, 200_000),
+    )
     profile = Job(20_000_000, metrics=3, full=True, windows=two, where="m0 >= 10")
     million = Job(20_000_000, side=1000)
     yield _row("flow, count and sum of one metric, 4,096 cells", Job(), 80)
@@ -82,7 +85,9 @@ def rows() -> Iterator[Row]:
     base, _ = repeat(lambda: 1 / _rate(Job(windows=tumbling)))
     slide, runs = repeat(lambda: 1 / _rate(Job(windows=sliding)))
     ratios = tuple(r / base for r in runs)
-    yield Row("sliding window of 60 panes against tumbling, time", slide / base, "x", 1.3, at_most=True, runs=ratios)
+    yield Row(
+        "sliding window of 60 panes against tumbling, time", slide / base, "x", 1.3, at_most=True, runs=ratios
+    )
 
 
 def _row(what: str, job: Job, target: float) -> Row:
@@ -102,7 +107,9 @@ def _flow(job: Job) -> tuple[Dataflow, Callable[[], int]]:
     grid, layout = job.grid, job.layout
     groups = groups_of(job.windows, grid.size)
     latenesses = [w.lateness_us for w in job.windows]
-    config = IngestConfig(grid, layout.metrics, least_lateness_us=min(latenesses), lateness_us=max(latenesses))
+    config = IngestConfig(
+        grid, layout.metrics, least_lateness_us=min(latenesses), lateness_us=max(latenesses)
+    )
     shards = ShardMap.uniform(grid.size, job.shards)
     windows = WindowConfig(groups, job.partitions, shards, layout, 3600 * _SECOND_US)
     counter = _Counter()

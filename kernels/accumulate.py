@@ -21,7 +21,9 @@ Floats = NDArray[np.float32]
 
 # Long, as the blocks are larger than the second-level cache: each row of them is then brought there once for many events.
 _CHUNK = 65_536
-_ROUND = 1.5 * 2.0**52  # added to a float64 it rounds to an integer, ties to even, in the low bits of the result
+_ROUND = (
+    1.5 * 2.0**52
+)  # added to a float64 it rounds to an integer, ties to even, in the low bits of the result
 _ROUND_BITS = np.float64(_ROUND).view(np.int64)
 
 
@@ -54,7 +56,14 @@ def accumulate(ints: Ints, floats: Floats, index: Index, values: Sequence[Floats
 
 
 def _add(
-    ints: Ints, floats: Floats, where: NDArray[np.intp], column: Floats, m: int, layout: Layout, *, nulls: bool
+    ints: Ints,
+    floats: Floats,
+    where: NDArray[np.intp],
+    column: Floats,
+    m: int,
+    layout: Layout,
+    *,
+    nulls: bool,
 ) -> None:
     if nulls:
         kept = np.flatnonzero(~np.isnan(column))

@@ -23,7 +23,9 @@ class Table(NamedTuple):
     @classmethod
     def empty(cls, int_rows: int, float_rows: int) -> "Table":
         """Return a table without rows."""
-        return cls(np.empty(0, np.int64), np.empty((int_rows, 0), np.int64), np.empty((float_rows, 0), np.float32))
+        return cls(
+            np.empty(0, np.int64), np.empty((int_rows, 0), np.int64), np.empty((float_rows, 0), np.float32)
+        )
 
     def at(self, rows: NDArray[np.intp] | slice) -> "Table":
         """Return the table of some rows."""

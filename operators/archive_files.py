@@ -119,7 +119,9 @@ class Archive:
                     "Go on with the configuration that it was begun with, or name another folder",
                 )
         if taken := {_TEXT_ID, *dict(_PLACE)} & set(columns):
-            raise ConfigError(f"the columns {', '.join(sorted(taken))} cannot be archived: the archive has its own")
+            raise ConfigError(
+                f"the columns {', '.join(sorted(taken))} cannot be archived: the archive has its own"
+            )
         folder.mkdir(parents=True, exist_ok=True)
         manifest = {"version": _VERSION, "topic": topic, "partitions": partitions, "columns": columns}
         (folder / f".{_MANIFEST}").write_text(json.dumps(manifest, indent=2) + "\n")
@@ -139,7 +141,9 @@ class Archive:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
-                raise AuraError(f"another archiver writes {self.folder}", "End it first, or name another folder") from error
+                raise AuraError(
+                    f"another archiver writes {self.folder}", "End it first, or name another folder"
+                ) from error
             yield
 
     def part(self, partition: int) -> Path:
@@ -158,7 +162,9 @@ class Archive:
         AuraError
             A span between two others is missing, or two overlap.
         """
-        found = [Span(*_offsets(path), path) for path in sorted(self.part(partition).glob("events-*.parquet"))]
+        found = [
+            Span(*_offsets(path), path) for path in sorted(self.part(partition).glob("events-*.parquet"))
+        ]
         for before, after in pairwise(found):
             if before.next != after.first:
                 raise AuraError(
@@ -175,7 +181,10 @@ class Archive:
         folder.mkdir(exist_ok=True)
         spans = self.spans(partition)
         kept = {span.dead for span in spans}
-        for path in [*folder.glob(".*.parquet"), *(p for p in folder.glob("dead-*.parquet") if p not in kept)]:
+        for path in [
+            *folder.glob(".*.parquet"),
+            *(p for p in folder.glob("dead-*.parquet") if p not in kept),
+        ]:
             path.unlink()
         return spans[-1].next if spans else None
 

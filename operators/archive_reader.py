@@ -123,9 +123,7 @@ class _Letters:
                     yield DeadLetter(self._topic, **fields)
 
 
-def _piece(
-    table: pa.Table, columns: Sequence[str], topic: str, partition: int, letters: _Letters
-) -> Decoded:
+def _piece(table: pa.Table, columns: Sequence[str], topic: str, partition: int, letters: _Letters) -> Decoded:
     """Return a row group; the arrays are the ones that were read, without a copy."""
     found = {name: table[name].chunk(0).to_numpy() for name in (*columns, "offset", "row", "broker_us")}
     offset, row, broker_us = (found.pop(name) for name in ("offset", "row", "broker_us"))
@@ -141,7 +139,9 @@ def _names(agents: NDArray[np.uint64], texts: pa.ChunkedArray) -> dict[int, str]
     encoded = texts.unify_dictionaries().combine_chunks()
     code = encoded.indices.fill_null(-1).to_numpy()
     known = code >= 0
-    different = pa.array(agents[known]).dictionary_encode()  # by hash: a sort of 64 bits takes six times as long
+    different = pa.array(
+        agents[known]
+    ).dictionary_encode()  # by hash: a sort of 64 bits takes six times as long
     last = np.empty(len(different.dictionary), np.int64)
     last[different.indices.to_numpy()] = code[known]
     return dict(zip(different.dictionary.to_pylist(), encoded.dictionary.take(last).to_pylist(), strict=True))

@@ -13,7 +13,9 @@ from operators.pieces import Block, Rows
 
 __all__ = ["Blocks"]
 
-_SUM_PANES = 8  # a sliding window of 60 panes then adds about 14 blocks instead of 60, for an eighth more memory
+_SUM_PANES = (
+    8  # a sliding window of 60 panes then adds about 14 blocks instead of 60, for an eighth more memory
+)
 
 
 class Blocks:

@@ -64,7 +64,9 @@ def close(store: PaneStore, window: Window, first_us: int, last_us: int, cells: 
     table = spread(store.table(low, high), cells=cells, panes=panes, slide_panes=slide)
     table = _within(table, first_us // window.slide_us, last_us // window.slide_us, cells)
     members = _Members(store, window, low, high, cells) if window.agents else None
-    starts = {s for pane in store.blocks.panes(low, high) for s in window.starts(pane) if first_us <= s <= last_us}
+    starts = {
+        s for pane in store.blocks.panes(low, high) for s in window.starts(pane) if first_us <= s <= last_us
+    }
     for start_us in sorted(starts):
         number = start_us // window.slide_us
         own = window.panes(start_us)

@@ -111,12 +111,16 @@ class Combine:
         everyone = batch.idle or self._crosses(batch)
         for shard, own in enumerate(pieces):
             if own or everyone:
-                yield self._keys[shard], Message(shard, batch.partition, batch.watermark_us, batch.idle, tuple(own))
+                yield (
+                    self._keys[shard],
+                    Message(shard, batch.partition, batch.watermark_us, batch.idle, tuple(own)),
+                )
 
     def _crosses(self, batch: Batch) -> bool:
         """Whether the partition's watermark passed the edge of a pane: only then can a window close."""
         return batch.resumed or any(
-            (batch.before_us - g.lateness_us) // g.pane_us != (batch.watermark_us - g.lateness_us) // g.pane_us
+            (batch.before_us - g.lateness_us) // g.pane_us
+            != (batch.watermark_us - g.lateness_us) // g.pane_us
             for g in self._groups
         )
 

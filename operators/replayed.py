@@ -128,7 +128,9 @@ class Replayed:
         """Return what of a piece does not stand before a position."""
         size = length(piece.columns)
         offset, row = piece.origin.locate(np.arange(size))
-        first = int(np.count_nonzero((offset < position[0]) | ((offset == position[0]) & (row < position[1]))))
+        first = int(
+            np.count_nonzero((offset < position[0]) | ((offset == position[0]) & (row < position[1])))
+        )
         self._skip = None if first < size else position
         return cut(piece, first, size)._replace(dead=[d for d in piece.dead if _where(d) >= position])
 

@@ -106,7 +106,8 @@ class TopicReader:
             if at > ends[part]:
                 what = f"there is no offset {at}, the next one is {ends[part]}: the topic was made anew, or has lost records"
             raise AuraError(
-                f"{part.topic}[{part.partition}]: {what}", "What is there now can go into an archive of its own"
+                f"{part.topic}[{part.partition}]: {what}",
+                "What is there now can go into an archive of its own",
             )
 
 

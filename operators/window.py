@@ -189,7 +189,9 @@ class ShardWindows:
         """Return the windows that start at first_us to last_us and hold events."""
         revisions = self._revisions[window.name]
         sums = close(store, window, first_us, last_us, self._cells)
-        return [Closed(self._shard, window.name, *each, revisions_of(each.start_us, revisions)) for each in sums]
+        return [
+            Closed(self._shard, window.name, *each, revisions_of(each.start_us, revisions)) for each in sums
+        ]
 
     def _forget(self, final_us: int) -> None:
         """Drop the panes of windows that are final at `final_us`."""

@@ -1,8 +1,8 @@
 """How long to wait before the next start, and when to give up.
 
-    after a healthy span     no wait; the count starts anew
-    the failure before was just now    0.1 s, and twice as long each time, at most 30 s
-    10 failures without an epoch done in between    no further start
+after a healthy span     no wait; the count starts anew
+the failure before was just now    0.1 s, and twice as long each time, at most 30 s
+10 failures without an epoch done in between    no further start
 """
 
 from dataclasses import dataclass

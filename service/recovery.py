@@ -42,7 +42,9 @@ RUN_FILE = "kafka_run.json"
 """What a run into Kafka keeps in the recovery directory (`flows.sinks`)."""
 _VERSION = 1
 _LOCK_S = 5.0  # what a killed supervisor leaves behind is gone by then
-_START_OVER = "or start over with --fresh: then what was done so far is dropped, and the input is read from its start"
+_START_OVER = (
+    "or start over with --fresh: then what was done so far is dropped, and the input is read from its start"
+)
 
 # What the state and the results so far were made with. What is not here may change from start to start.
 _SHAPE = (
@@ -202,7 +204,8 @@ def _lock(directory: Path) -> int:
             if time.monotonic() > end:
                 os.close(lock)
                 raise AuraError(
-                    f"another process runs the flow of {directory}", "`aura cluster stop` ends it; one flow has one store"
+                    f"another process runs the flow of {directory}",
+                    "`aura cluster stop` ends it; one flow has one store",
                 ) from None
             time.sleep(0.05)
         else:
@@ -234,7 +237,9 @@ def _manifest(path: Path) -> dict[str, Any]:
         manifest: dict[str, Any] = json.loads(path.read_text())
         version = manifest["version"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise AuraError(f"the recovery store's {path} cannot be read: {error!r}", f"Put it back, {_START_OVER}") from error
+        raise AuraError(
+            f"the recovery store's {path} cannot be read: {error!r}", f"Put it back, {_START_OVER}"
+        ) from error
     if version != _VERSION:
         raise AuraError(
             f"{path} is of version {version}, expected {_VERSION}",

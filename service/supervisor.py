@@ -10,12 +10,10 @@
 Spares, forked and assembled while the flow runs, wait for the next start: importing and loading would cost it seconds.
 """
 
-import contextlib
 import os
-import select
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,7 +32,7 @@ _RECOVERING_S = 0.01  # between two looks at how far it has come
 _REASON_S = 0.5  # when one fails the others do; which was first shows in what they say
 
 
-class _Failure(Exception):  # noqa: N818 (caught here, and told as the reason)
+class _Failure(Exception):
     """A start that came to no end; `final` where another would not either."""
 
     def __init__(self, reason: str, hint: str = "", *, final: bool = False) -> None:
@@ -42,7 +40,7 @@ class _Failure(Exception):  # noqa: N818 (caught here, and told as the reason)
         self.reason, self.hint, self.final = reason, hint, final
 
 
-class _Drained(Exception):  # noqa: N818 (an outcome)
+class _Drained(Exception):
     """The flow stopped where it was asked to."""
 
 
@@ -176,7 +174,9 @@ class Supervisor:
         """Note that the first epoch is done; prepare for the next start."""
         if self._noticed_s is not None:
             self._status.recovery_s, self._noticed_s = round(time.monotonic() - self._noticed_s, 3), None
-            self.tell(f"{self._status.nodes} processes went on from epoch {start} in {self._status.recovery_s:.2f} s")
+            self.tell(
+                f"{self._status.nodes} processes went on from epoch {start} in {self._status.recovery_s:.2f} s"
+            )
         self._set("running", epoch=start)
         self._spares = [spare for spare in self._spares if spare.died is None]
         self._spares += [self._fork() for _ in range(self.size - len(self._spares))]
