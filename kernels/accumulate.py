@@ -55,7 +55,7 @@ def accumulate(ints: Ints, floats: Floats, index: Index, values: Sequence[Floats
             _add(ints, floats, where, column[part], m, layout, nulls=nulls[m])
 
 
-def _add(
+def _add(  # noqa: PLR0917 (the arrays of one chunk, passed by the loop above)
     ints: Ints,
     floats: Floats,
     where: NDArray[np.intp],

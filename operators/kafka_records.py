@@ -162,10 +162,11 @@ class Decoder:
         wanted = self._canonical if mapping is None else tuple(mapping.sources.values())
         gathered = gather_rows(values, encoding, wanted)
         events: CanonicalRows | Mapped
-        if mapping is None:
-            events = canonical_columns(gathered.rows, further=self._names)
-        else:
-            events = mapping.apply(gathered.rows)
+        events = (
+            canonical_columns(gathered.rows, further=self._names)
+            if mapping is None
+            else mapping.apply(gathered.rows)
+        )
         dead = [self._letter(records[i], form, error) for i, error in gathered.refused.items()]
         number, row = gathered.places()
         for i, bad in groupby(events.bad, lambda n: int(number[n])):

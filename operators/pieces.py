@@ -72,14 +72,14 @@ class Piece(NamedTuple):
 
     def oldest_pane(self, cells: int) -> int | None:
         """Return the number of the first pane touched; None if there is none."""
-        panes = [each.pane for each in (*self.blocks, *self.rows)]
+        panes = [b.pane for b in self.blocks] + [r.pane for r in self.rows]
         if self.table is not None and len(self.table.key):
             panes.append(int(self.table.key[0]) // cells)
         return min(panes, default=None)
 
     def panes(self, cells: int) -> set[int]:
         """Return the numbers of the panes touched."""
-        touched = {each.pane for each in (*self.blocks, *self.rows)}
+        touched = {b.pane for b in self.blocks} | {r.pane for r in self.rows}
         if self.table is not None:
             touched.update(np.unique(self.table.key // cells).tolist())
         return touched

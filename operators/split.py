@@ -1,8 +1,10 @@
 """A batch split by shard, in each of the three forms of `operators.pieces`."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +22,8 @@ __all__ = ["Panes", "Split"]
 Values = Sequence[NDArray[np.float32]]
 
 
-class Panes(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Panes:
     """The panes of N rows: the first, how many, and (N,) how far behind the first each row's is; None if `count` is 1."""
 
     first: int
@@ -64,11 +67,11 @@ class Split:
         found: dict[int, list[Block]] = {}
         for i in range(panes.count):
             part = slice(i * size, (i + 1) * size)
-            by_rank = [each[:, part].take(self._order, axis=1) for each in (ints, floats)]
+            by_rank = (ints[:, part].take(self._order, axis=1), floats[:, part].take(self._order, axis=1))
             counts = np.add.reduceat(by_rank[0][0], self._starts)
             for shard in np.flatnonzero(counts).tolist():
                 own = self._slices[shard]
-                block = Block(panes.first + i, own.start, *(each[:, own] for each in by_rank))
+                block = Block(panes.first + i, own.start, by_rank[0][:, own], by_rank[1][:, own])
                 found.setdefault(shard, []).append(block)
         return {shard: Piece(group_number, blocks=tuple(blocks)) for shard, blocks in found.items()}
 
@@ -115,15 +118,13 @@ class Split:
         self, key: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.intp], dict[int, slice]]:
         """Return (K,) `pane * cells + rank` sorted by (shard, key), the order, and the rows of each shard."""
-        pane, cell = np.divmod(key, self._grid.size)
+        pane, cell = (part.astype(np.int64, copy=False) for part in np.divmod(key, self._grid.size))
         rank = self._backend.ranks(self._grid, cell.astype(np.int32))
         shard = self._backend.shard_of(self._shards, rank)
-        key = pane * self._grid.size + rank
+        key = pane * np.int64(self._grid.size) + rank
         order = np.lexsort((key, shard))
         bounds = np.searchsorted(shard[order], np.arange(self._shards.shards + 1)).tolist()
-        parts = {
-            k: slice(a, b) for k, (a, b) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)) if a < b
-        }
+        parts = {k: slice(a, b) for k, (a, b) in enumerate(pairwise(bounds)) if a < b}
         return key[order], order, parts
 
     @cached_property
@@ -141,5 +142,5 @@ class Split:
     def _cell_in_shard(self) -> NDArray[np.int32]:
         """(C,) the rank of each cell, counted from the first of its shard."""
         rank = self._backend.ranks(self._grid, np.arange(self._grid.size, dtype=np.int32))
-        first = np.array(self._shards.boundaries, np.int32)[self._shard_of_cell]
+        first: NDArray[np.int32] = np.array(self._shards.boundaries, np.int32)[self._shard_of_cell]
         return rank - first
