@@ -8,7 +8,7 @@ import sys
 import typer
 
 from kernels.errors import AuraError, ConfigError
-from service import collect, config, run, topics_command
+from service import collect, config, produce_command, run, topics_command
 
 __all__ = ["app", "main"]
 
@@ -16,6 +16,12 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Telemetry of agent populations as a stream: exact statistics per region and window, scores, alerts.",
+)
+app.command("produce", epilog="Examples: aura produce | aura produce --source flights.csv --speed 60")(
+    produce_command.command
+)
+app.command("simulate", epilog="Example: aura simulate --agents 100000 --speed 1 --set input.partitions=8")(
+    produce_command.simulate
 )
 app.add_typer(config.app, name="config")
 app.add_typer(topics_command.app, name="topics")

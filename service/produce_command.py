@@ -1,0 +1,94 @@
+"""`aura produce` and `aura simulate`: events of a file or of the simulator into the topic."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from service.options import AsJson, Profile, Set, settings_of
+
+if TYPE_CHECKING:
+    from flows.settings import Settings
+    from operators.partitioned import DeadRow
+    from service.pacing import Chunk
+
+__all__ = ["command", "simulate"]
+
+Rate = Annotated[float | None, typer.Option(help="Events a second, at most.")]
+Speed = Annotated[float | None, typer.Option(help="Event time runs so many times as fast as the clock.")]
+Form = Annotated[
+    Literal["frame", "rows-msgpack", "rows-json"], typer.Option("--format", help="What a record is.")
+]
+
+
+def command(  # noqa: PLR0917 (each is an option of the command line)
+    source: Annotated[str | None, typer.Option(help="simulate, or a .parquet, .csv or .jsonl file.")] = None,
+    form: Form = "frame",
+    rate: Rate = None,
+    speed: Speed = None,
+    profile: Profile = "flights",
+    set_: Set = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send the events of a file or of the simulator, each partition in its own order."""
+    from flows.settings.types import located
+    from flows.sources import EVENTS_TOPIC
+    from operators.partitioned import load_partitioned
+    from operators.progress import Progress
+    from service.pacing import Pace
+    from service.produce import chunks_of_file, produce
+
+    settings = settings_of(profile, set_, {"input.source": source})
+    given, prefix = settings.input, settings.kafka.prefix
+    parts: list[Iterable[Chunk]]
+    dead: list[Sequence[DeadRow]] = []
+    if given.source == "simulate":
+        parts = _simulated(settings)
+    else:
+        mapping = given.mapping.to_mapping() if given.mapping is not None else None
+        rows = load_partitioned(located(given.source), mapping, given.partitions, as_is=given.as_is)
+        parts, dead = [chunks_of_file(part) for part in rows], [part.dead for part in rows]
+    sent = produce(
+        settings.kafka.client_options(),
+        prefix + EVENTS_TOPIC,
+        parts,
+        dead=dead,
+        ids_topic=prefix + "aura.ids",
+        form=form,
+        pace=Pace(rate=rate, speed=speed),
+        progress=Progress(),
+    )
+    found = asdict(sent)
+    print(
+        json.dumps(found) if as_json else ", ".join(f"{name} {value:,.6g}" for name, value in found.items())
+    )
+
+
+def simulate(  # noqa: PLR0917 (each is an option of the command line)
+    agents: Annotated[int, typer.Option(help="Agents alive at any time, in seven levels.")] = 1_000_000,
+    rate: Rate = None,
+    speed: Speed = None,
+    profile: Profile = "reference",
+    set_: Set = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send the events of a simulated population."""
+    chosen = [*(set_ or []), f"simulate.agents={agents}"]
+    command("simulate", "frame", rate, speed, profile, chosen, as_json)
+
+
+def _simulated(settings: "Settings") -> list[Iterable["Chunk"]]:
+    from flows.sources import populations
+    from service.pacing import Chunk
+
+    partitions = settings.input.partitions
+    make = populations(settings, partitions)
+    ticks = max(1, settings.simulate.duration // settings.simulate.tick)
+
+    def chunks(number: int) -> Iterable[Chunk]:
+        population = make(number)
+        return (Chunk(columns, {}) for tick in range(ticks) for columns in population.frames(tick))
+
+    return [chunks(number) for number in range(partitions)]
