@@ -6,7 +6,8 @@ where that is more than a block or two.
 """
 
 import csv
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +21,7 @@ from kernels.errors import AuraError
 from kernels.schema import MAX_RECORD_BYTES
 from operators.raw_batch import CSV_TYPE, BrokenRow, RawBatch
 
-__all__ = ["csv_columns", "read_csv"]
+__all__ = ["csv_columns", "number_rows", "read_csv"]
 
 _SEPARATORS = ",;\t|"
 _FIRST = 2  # the number of the first row after the header, as pyarrow counts
@@ -49,24 +50,35 @@ def read_csv(path: Path, batch_rows: int) -> Iterator[RawBatch]:
     header = _header(path)
     if header.alone:
         return
-    broken: list[BrokenRow] = []
+    noted: deque[BrokenRow] = deque()
+    yield from number_rows(_open(path, header, noted), noted, header.separator, batch_rows)
+
+
+def number_rows(
+    blocks: Iterable[pa.RecordBatch], noted: deque[BrokenRow], separator: str, batch_rows: int
+) -> Iterator[RawBatch]:
+    """Give the rows of blocks their numbers, and yield each broken row once, with the next batch.
+
+    The reader parses ahead in a thread of its own: rows of later blocks may come into `noted` at any moment. So what is
+    there is taken out once a block, and only that is numbered, yielded and gone.
+    """
     first, skipped = 0, np.empty(0, np.int64)
-    for block in _open(path, header, broken):
+    for block in blocks:
+        broken = [noted.popleft() for _ in range(len(noted))]
         skipped = np.append(skipped[skipped >= first], [row.row for row in broken])
         rows = _numbers(first, block.num_rows, skipped)
         first = int(rows[-1]) + 1 if len(rows) else first
         for start in range(0, max(block.num_rows, len(broken) > 0), batch_rows):
             part = slice(start, start + batch_rows)
-            yield _decoded(block[part], rows[part], broken, header.separator)
-            broken.clear()
+            yield _decoded(block[part], rows[part], broken if start == 0 else [], separator)
 
 
-def _open(path: Path, header: _Header, broken: list[BrokenRow]) -> Iterator[pa.RecordBatch]:
-    """Yield blocks, last one without rows; rows of another width go to `broken` before their block comes."""
+def _open(path: Path, header: _Header, noted: deque[BrokenRow]) -> Iterator[pa.RecordBatch]:
+    """Yield blocks, last one without rows; rows of another width go to `noted` before their block comes."""
 
     def note(row: pv.InvalidRow) -> str:
         detail = f"{row.actual_columns} fields, expected {row.expected_columns}"
-        broken.append(BrokenRow(row.number - _FIRST, row.text.encode(_BYTES), CSV_TYPE, detail))
+        noted.append(BrokenRow(row.number - _FIRST, row.text.encode(_BYTES), CSV_TYPE, detail))
         return "skip"
 
     blocks = pv.open_csv(

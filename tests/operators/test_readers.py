@@ -1,6 +1,7 @@
 """Files of each kind as raw rows: all of them, in order, in bounded batches; what cannot be read is named, not lost."""
 
 import json
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 from sources import vehicle_rows, write_csv, write_json_lines
 
 from kernels.errors import AuraError, ConfigError
-from operators.raw_batch import RawBatch
+from operators.csv_file import number_rows
+from operators.raw_batch import BrokenRow, RawBatch
 from operators.readers import read_batches, schema_columns
 
 ROWS = vehicle_rows(100)
@@ -177,6 +179,19 @@ def test_blocks(tmp_path: Path) -> None:
     batches = _read(tmp_path / "x.csv", text, 64)
     assert [row.row for batch in batches for row in batch.broken] == [100, 201]
     assert _numbers(batches) == [n for n in range(203) if n not in {100, 201}]
+
+
+def test_rows_noted_ahead_keep_their_place() -> None:
+    """A broken row of a later block that is noted while an earlier batch is in use is neither lost nor misnumbered."""
+    block = pa.RecordBatch.from_pydict({"a": ["x", "y"]})
+    early, ahead = (BrokenRow(row, b"z", "text/csv", "short") for row in (1, 4))
+    noted = deque([early])
+    found = number_rows(iter([block, block, block.slice(2)]), noted, ",", 64)
+    first = next(found)
+    noted.append(ahead)  # what the reader's thread does
+    batches = [first, *found]
+    assert [list(batch.broken) for batch in batches] == [[early], [ahead]]
+    assert [batch.rows.tolist() for batch in batches] == [[0, 2], [3, 5]]
 
 
 _UNREADABLE = [
