@@ -2,6 +2,8 @@
 
 source -> row stages -> combine -> window (by shard) -> cells -> cell stages -> one sink
 |                                                      |
++-> session combine -> session (by shard) -------------+
+|                                                      |
 +-> account: late, dead letters, alerts, tally  -------+
 """
 
@@ -32,8 +34,12 @@ def build(
     messages = op.flat_map("combine", batches, guarded("combine", plan.combine))
     closed = op.stateful_batch("window", messages, plan.window)
     results = op.flat_map_batch("cells", closed, guarded("cells", plan.results))
-    account = op.flat_map("account", batches, plan.account)
-    op.output("sink", op.merge("outputs", results, account), sink)
+    outputs = [results, op.flat_map("account", batches, plan.account)]
+    if (sessions := plan.sessions) is not None:
+        fragments = op.flat_map("session_combine", batches, guarded("session_combine", sessions.combine))
+        found = op.stateful_batch("session", fragments, sessions.step)
+        outputs.append(op.flat_map_batch("sessions", found, guarded("sessions", sessions.results)))
+    op.output("sink", op.merge("outputs", *outputs), sink)
     return flow
 
 

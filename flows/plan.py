@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from flows.session_plan import SessionPlan
 from flows.settings.root import Settings
 from flows.settings.stages import FilterStage, InferenceStage, Stage, TransformStage
 from flows.settings.types import located
@@ -16,8 +17,8 @@ from kernels.schema import REQUIRED
 from kernels.scorer import Scorer
 from kernels.shards import ShardMap
 from operators.batch import Batch, Tally
-from operators.cells import AGGREGATES, CellsConfig, cell_columns, to_cells
-from operators.combine import Combine, Group, groups_of
+from operators.cells import AGGREGATES, CellsConfig, cell_columns, layout_for, to_cells
+from operators.combine import Combine, groups_of
 from operators.ingest import IngestConfig
 from operators.result_tables import Output
 from operators.stages import (
@@ -73,6 +74,8 @@ class Plan:
         What the windows of each shard need.
     cells
         How statistics become columns.
+    sessions
+        The steps of the session windows; None without any.
     backend
         Who does the arithmetic.
     models
@@ -88,6 +91,7 @@ class Plan:
     windows: WindowConfig
     shards: ShardMap
     cells: CellsConfig
+    sessions: SessionPlan | None
     backend: Backend
     models: dict[str, Scorer]
     sink_partitions: int
@@ -124,12 +128,13 @@ class Plan:
         )  # fmt: skip
         shards = ShardMap.uniform(grid.size, min(settings.shards.count, grid.size))
         return cls(
-            ingest=_ingest(settings, layout, groups, columns=tuple(columns), motion=bool(read & set(MOTION_FEATURES))),
+            ingest=_ingest(settings, layout, columns=tuple(columns), motion=bool(read & set(MOTION_FEATURES))),
             row_stages=row_stages,
             cell_stages=_cell_stages(settings.cell_stages, len(row_stages) + 1, _published(settings), models),
             combine=Combine(grid, shards, layout, groups, backend),
             windows=WindowConfig(groups, partitions, shards, layout, settings.event_time.horizon),
-            shards=shards, cells=cells, backend=backend, models=models, sink_partitions=settings.sink.partitions,
+            shards=shards, cells=cells, sessions=SessionPlan.of(settings, backend, partitions),
+            backend=backend, models=models, sink_partitions=settings.sink.partitions,
         )  # fmt: skip
 
     def window(self, state: bytes | None) -> WindowStep:
@@ -164,9 +169,7 @@ class Plan:
 
 def _layout(settings: Settings) -> Layout:
     asked = {a for w in settings.windows_used for a in settings.windows[w.name].aggregates}
-    metrics = settings.metrics_used
-    square, extrema = "var" in asked, bool(asked & {"min", "max"})
-    return Layout(metrics, (square,) * len(metrics), (extrema,) * len(metrics))
+    return layout_for(settings.metrics_used, asked)
 
 
 def _published(settings: Settings) -> set[str]:
@@ -179,10 +182,9 @@ def _published(settings: Settings) -> set[str]:
     return published
 
 
-def _ingest(
-    settings: Settings, layout: Layout, groups: tuple[Group, ...], *, columns: tuple[str, ...], motion: bool
-) -> IngestConfig:
-    latenesses = [g.lateness_us for g in groups]
+def _ingest(settings: Settings, layout: Layout, *, columns: tuple[str, ...], motion: bool) -> IngestConfig:
+    latenesses = [w.lateness_us for w in settings.windows_used]
+    latenesses += [w.lateness_us for w in settings.sessions_used]
     return IngestConfig(
         settings.world.to_grid(),
         layout.metrics,

@@ -12,6 +12,11 @@ windows that they hold and add the lists up. All numbers are little-endian; SHA-
     digest       = SHA-256 over the windows, in the order of (name as utf-8, start):
                    length of the name u4, the name, start_us i8, window hash
 
+Sessions have a digest of their own. The rows of a session window are hashed in 256 parts, by the top byte of
+mix64(agent_id), each in the order of (agent_id, start_us, end_us); the number of the part stands for the start.
+
+    session row  = start_us end_us i8, agent_id u8, count i8, then for each metric the same as above
+
 Only what is published counts, so that anyone who holds the results can recompute it. Sums, means and variances are
 functions of exact integers (kernels.statistics). Floats count by their bits, but every NaN is the same one, and -0.0
 is 0.0.
@@ -26,12 +31,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Hashes", "combine_digests", "digest", "window_digests"]
+from kernels.hashing import mix64
+
+__all__ = ["Hashes", "combine_digests", "digest", "session_digest", "window_digests"]
 
 Table = Mapping[str, NDArray[Any]]
 Hashes = dict[tuple[str, int], bytes]
 
 _KEYS = ("window", "start_us", "cx", "cy", "cz")
+_SESSION_KEYS = ("window", "part", "agent_id", "start_us", "end_us")
 # Rows are laid out and hashed this many at a time: 64k rows of 200 bytes are 13 MB.
 _BLOCK = 65_536
 
@@ -79,12 +87,43 @@ def window_digests(table: Table, windows: Sequence[str], models: Sequence[str] |
     >>> list(hashes), len(combine_digests(hashes))
     ([('minute', 0)], 64)
     """
-    elsewhere = {"window", "start_us", "model"}
-    fields = {name: _canonical(values) for name, values in table.items() if name not in elsewhere}
+    fields = _fields(table, {"window", "start_us", "model"})
     if models is not None:
         names = np.array([hashlib.sha256(model.encode()).digest() for model in models], "V32")
         fields["model"] = names[table["model"]]
-    return _hash_windows(table, windows, fields)
+    order, starts, once = _canonical_order(table, _KEYS)
+    if not once:
+        raise ValueError("expected each (window, start, cell) once, got one twice: pass last revisions only")
+    return _hash_groups(_names(table, windows, "start_us", order[starts]), fields, order, starts)
+
+
+def session_digest(table: Table, windows: Sequence[str]) -> str:
+    """Return the digest, in hex, of sessions.
+
+    Parameters
+    ----------
+    table
+        Columns of R rows in any order: `window` (index into `windows`), agent_id, start_us, end_us and the others,
+        which are hashed in the order of the mapping.
+    windows
+        Names of the session windows.
+    """
+    table = dict(table) | {"part": (mix64(table["agent_id"]) >> np.uint64(56)).astype(np.int64)}
+    order, starts, _ = _canonical_order(table, _SESSION_KEYS)
+    groups = _names(table, windows, "part", order[starts])
+    return combine_digests(_hash_groups(groups, _fields(table, {"window", "part"}), order, starts))
+
+
+def _fields(table: Table, elsewhere: set[str]) -> dict[str, NDArray[Any]]:
+    return {name: _canonical(values) for name, values in table.items() if name not in elsewhere}
+
+
+def _names(
+    table: Table, windows: Sequence[str], number: str, rows: NDArray[np.intp]
+) -> list[tuple[str, int]]:
+    """Return the groups of some rows: names of windows, and numbers in the column `number`."""
+    names = [windows[k] for k in table["window"][rows].tolist()]
+    return list(zip(names, table[number][rows].tolist(), strict=True))
 
 
 def _canonical(values: NDArray[Any]) -> NDArray[Any]:
@@ -96,11 +135,14 @@ def _canonical(values: NDArray[Any]) -> NDArray[Any]:
     return floats
 
 
-def _hash_windows(table: Table, windows: Sequence[str], fields: Mapping[str, NDArray[Any]]) -> Hashes:
-    order, starts = _canonical_order(table)
-    rows = order[starts]
-    names = [windows[k] for k in table["window"][rows].tolist()]
-    window_at = dict(zip(starts, zip(names, table["start_us"][rows].tolist(), strict=True), strict=True))
+def _hash_groups(
+    groups: Sequence[tuple[str, int]],
+    fields: Mapping[str, NDArray[Any]],
+    order: NDArray[np.intp],
+    starts: Sequence[int],
+) -> Hashes:
+    """Hash each group of rows: they begin at `starts` in the rows' order."""
+    window_at = dict(zip(starts, groups, strict=True))
     header = b"aura-digest-1\n" + ",".join(fields).encode() + b"\n"
     hashers = {window: hashlib.sha256(header) for window in window_at.values()}
     cuts = sorted({*starts, *range(0, len(order), _BLOCK), len(order)})
@@ -122,12 +164,10 @@ def _lay_out(fields: Mapping[str, NDArray[Any]], rows: NDArray[np.intp]) -> tupl
     return block.view(np.uint8).data, block.itemsize
 
 
-def _canonical_order(table: Table) -> tuple[NDArray[np.intp], list[int]]:
-    """Return the rows' order by window, start and cell, and where in it each window starts."""
-    keys = [table[name] for name in _KEYS]
+def _canonical_order(table: Table, names: Sequence[str]) -> tuple[NDArray[np.intp], list[int], bool]:
+    """Return the rows' order by the named keys, where in it the first two change, and whether no two rows are equal."""
+    keys = [table[name] for name in names]
     order = np.lexsort(keys[::-1])
     changed = [np.diff(key[order]) != 0 for key in keys]
-    if not np.logical_or.reduce(changed).all():
-        raise ValueError("expected each (window, start, cell) once, got one twice: pass last revisions only")
     starts = np.flatnonzero(changed[0] | changed[1]) + 1
-    return order, [0, *starts.tolist()] if len(order) else []
+    return order, [0, *starts.tolist()] if len(order) else [], bool(np.logical_or.reduce(changed).all())

@@ -95,7 +95,6 @@ class Motion:
             rules or a null leave no value.
         """
         events = len(columns["agent_id"])
-        events = len(columns["agent_id"])
         chunks = [
             self._advance({name: _slice(columns, name, start) for name in _READ})
             for start in range(0, events, 1 << _CHUNK_BITS)

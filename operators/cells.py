@@ -1,6 +1,6 @@
 """Results of a flow: one row per (window, cell), as columns, in the units of the metrics."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from kernels.aggregate import Layout
 from kernels.grid import Grid
+from kernels.metric import Metric
 from kernels.panes import Window
 from kernels.statistics import finalise, total
 from operators.window import Closed
 
-__all__ = ["AGGREGATES", "Cells", "CellsConfig", "cell_columns", "to_cells"]
+__all__ = ["AGGREGATES", "Cells", "CellsConfig", "cell_columns", "layout_for", "metric_columns", "to_cells"]
 
 AGGREGATES = ("count", "agents", "sum", "mean", "min", "max", "var")
 """What a window can ask for."""
@@ -96,7 +97,7 @@ def to_cells(closed: Closed, config: CellsConfig) -> Cells:
         "agents": np.full(rows, -1, np.int64) if closed.agents is None else closed.agents,
     }  # fmt: skip
     for number, metric in enumerate(config.layout.metrics):
-        found = _metric(closed, config.layout, number)
+        found = metric_columns(closed.ints, closed.floats, config.layout, number)
         for name, values in found.items():
             keep = name == "count" or name in asked
             columns[f"{metric.name}_{name}"] = values if keep else np.full(rows, np.nan)
@@ -105,19 +106,27 @@ def to_cells(closed: Closed, config: CellsConfig) -> Cells:
     return Cells(closed.shard, columns, list(config.windows))
 
 
-def _metric(closed: Closed, layout: Layout, number: int) -> dict[str, NDArray[Any]]:
+def layout_for(metrics: tuple[Metric, ...], aggregates: Collection[str]) -> Layout:
+    """Return the layout of what the aggregates need."""
+    square, extrema = "var" in aggregates, bool({"min", "max"} & set(aggregates))
+    return Layout(metrics, (square,) * len(metrics), (extrema,) * len(metrics))
+
+
+def metric_columns(
+    ints: NDArray[np.int64], floats: NDArray[np.float32], layout: Layout, number: int
+) -> dict[str, NDArray[Any]]:
     """Return the statistics of one metric as columns; NaN where it has no value."""
     scale = layout.metrics[number].scale
-    n, s = closed.ints[layout.n(number)], closed.ints[layout.sum(number)]
+    n, s = ints[layout.n(number)], ints[layout.sum(number)]
     square = layout.square[number]
-    lo, hi = (closed.ints[layout.lo(number)], closed.ints[layout.hi(number)]) if square else (None, None)
+    lo, hi = (ints[layout.lo(number)], ints[layout.hi(number)]) if square else (None, None)
     mean, var = finalise(n, s, lo, hi, scale)
     none = np.full(len(n), np.nan)
     low = high = none
     if layout.extrema[number]:
         empty = n == 0
-        low = np.where(empty, np.nan, closed.floats[layout.min(number)].astype(np.float64))
-        high = np.where(empty, np.nan, closed.floats[layout.max(number)].astype(np.float64))
+        low = np.where(empty, np.nan, floats[layout.min(number)].astype(np.float64))
+        high = np.where(empty, np.nan, floats[layout.max(number)].astype(np.float64))
     return {
         "count": n,
         "sum": total(s, scale),

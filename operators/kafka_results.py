@@ -1,7 +1,8 @@
-"""Results as Kafka records, and back: one record per (window, start, shard), late event, dead letter and alert.
+"""Results as Kafka records, and back: a record per (window, start, shard), session, late event, dead letter and alert.
 
     kind          key                                    id, where the key alone is not it
     cells         window/start_us/shard[/part]
+    sessions      window/agent/start                     (`operators.kafka_sessions`)
     alerts        agent id, or window/cx/cy/cz           kind/agent/time_us/model, or with the cell for the agent
     late          topic/partition/offset/row
     dead_letters  topic/partition/offset/row
@@ -28,11 +29,14 @@ from operators.batch import Alerts, DeadLetter, Late
 from operators.cell_records import CELLS_TYPE, JSON_TYPE, decode_cells, encode_cells, rows_per_record
 from operators.cells import Cells
 from operators.ingest import FRAME_TYPE
+from operators.kafka_sessions import decode_session, encode_sessions
+from operators.session import Sessions
 
 __all__ = ["TOPICS", "Message", "decode_output", "encode_output"]
 
 TOPICS = {
     "cells": "aura.cells",
+    "sessions": "aura.sessions",
     "alerts": "aura.alerts",
     "late": "aura.late",
     "dead_letters": "aura.deadletters",
@@ -61,7 +65,10 @@ class Message(NamedTuple):
 
 
 def encode_output(
-    output: Cells | Alerts | Late | DeadLetter, *, json_rows: bool = False, model: str | None = None
+    output: Cells | Sessions | Alerts | Late | DeadLetter,
+    *,
+    json_rows: bool = False,
+    model: str | None = None,
 ) -> Iterator[Message]:
     """Yield the records of an output.
 
@@ -74,6 +81,11 @@ def encode_output(
     """
     if isinstance(output, Cells):
         return _encode_cells(output, json_rows, model)
+    if isinstance(output, Sessions):
+        return (
+            Message("sessions", key, key, value, [("content-type", JSON_TYPE.encode())], revision)
+            for key, value, revision in encode_sessions(output)
+        )
     if isinstance(output, Late):
         return _encode_late(output)
     if isinstance(output, Alerts):
@@ -83,7 +95,7 @@ def encode_output(
 
 def decode_output(
     kind: str, key: str, value: bytes, headers: Mapping[str, bytes]
-) -> Cells | Alerts | Late | DeadLetter:
+) -> Cells | Sessions | Alerts | Late | DeadLetter:
     """Return the output that a record was made from.
 
     Raises
@@ -94,6 +106,8 @@ def decode_output(
     try:
         if kind == "cells":
             return decode_cells(value, headers)
+        if kind == "sessions":
+            return decode_session(value, int(headers["revision"]))
         if kind == "alerts":
             return Alerts([json.loads(value)])
         topic, partition, offset, row = key.rsplit("/", 3)

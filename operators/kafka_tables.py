@@ -10,7 +10,9 @@ from operators.batch import Alerts, DeadLetter, Late
 from operators.cells import Cells
 from operators.kafka_reader import read_committed, topic_partitions
 from operators.kafka_results import TOPICS, decode_output
+from operators.kafka_sessions import Standing
 from operators.result_tables import tables_of
+from operators.session import Sessions
 
 __all__ = ["read_outputs", "read_results"]
 
@@ -20,7 +22,7 @@ def read_results(
 ) -> dict[str, pa.Table]:
     """Return the results that are committed now, one table a kind; kinds without results are left out.
 
-    Of each (window, start, shard) the last record counts, which has the highest revision.
+    Of each (window, start, shard) the last record counts, which has the highest revision; of sessions those that stand.
 
     Parameters
     ----------
@@ -38,21 +40,24 @@ def read_results(
     AuraError
         A topic is missing, or has a record that no sink of ours has written.
     """
-    outputs: list[Cells | Alerts | Late | DeadLetter] = []
+    outputs: list[Cells | Sessions | Alerts | Late | DeadLetter] = []
+    sessions = Standing()
     last: dict[str, dict[int, Cells]] = {}
     for kind in kinds:
         for key, headers, output in read_outputs(options, kind, prefix=prefix, run=run):
             if isinstance(output, Cells):
                 _put(last, key, headers["part"], output)
+            elif isinstance(output, Sessions):
+                sessions.put(output)
             else:
                 outputs.append(output)
     outputs += [cells for parts in last.values() for cells in parts.values()]
-    return tables_of(outputs)
+    return tables_of([*outputs, *sessions.rows()])
 
 
 def read_outputs(
     options: Mapping[str, Any], kind: str, *, prefix: str, run: str | None = None
-) -> Iterator[tuple[str, dict[str, bytes], Cells | Alerts | Late | DeadLetter]]:
+) -> Iterator[tuple[str, dict[str, bytes], Cells | Sessions | Alerts | Late | DeadLetter]]:
     """Yield the key, the headers and the output of each committed record of a kind, in the order of each partition."""
     topic = prefix + TOPICS[kind]
     starts = {(topic, k): 0 for k in range(topic_partitions(options, topic))}

@@ -10,13 +10,14 @@ from kernels.aggregate import Layout
 from operators.alerts import FIELDS
 from operators.batch import Alerts, DeadLetter, Late, Tally
 from operators.cells import Cells, cell_columns
+from operators.session import Sessions, session_columns
 
-__all__ = ["KINDS", "Output", "empty_cells", "empty_tables", "tables_of"]
+__all__ = ["KINDS", "Output", "empty_cells", "empty_sessions", "empty_tables", "tables_of"]
 
-Output = Cells | Alerts | Late | DeadLetter | Tally
+Output = Cells | Sessions | Alerts | Late | DeadLetter | Tally
 """What reaches a sink."""
 
-KINDS = ("cells", "alerts", "late", "dead_letters")
+KINDS = ("cells", "sessions", "alerts", "late", "dead_letters")
 """The kinds of results that are tables."""
 
 _TEXT = pa.dictionary(pa.int32(), pa.string())
@@ -33,15 +34,18 @@ _LATE = pa.schema(
 )
 
 
-def tables_of(outputs: Sequence[Cells | Alerts | Late | DeadLetter]) -> dict[str, pa.Table]:
+def tables_of(outputs: Sequence[Cells | Sessions | Alerts | Late | DeadLetter]) -> dict[str, pa.Table]:
     """Return the outputs as one table a kind; kinds without output are left out."""
     cells = [o for o in outputs if isinstance(o, Cells) and len(o)]
+    sessions = [o for o in outputs if isinstance(o, Sessions)]
     alerts = [row for o in outputs if isinstance(o, Alerts) for row in o.rows]
     late = [o for o in outputs if isinstance(o, Late)]
     dead = [o for o in outputs if isinstance(o, DeadLetter)]
     found = {}
     if cells:
         found["cells"] = pa.concat_tables([_cells(c) for c in cells], promote_options="default")
+    if sessions:
+        found["sessions"] = pa.concat_tables([_cells(s) for s in sessions], promote_options="default")
     if alerts:
         found["alerts"] = pa.Table.from_pylist(alerts, _ALERTS)
     if late:
@@ -67,7 +71,14 @@ def empty_cells(layout: Layout) -> pa.Table:
     ).empty_table()
 
 
-def _cells(cells: Cells) -> pa.Table:
+def empty_sessions(layout: Layout) -> pa.Table:
+    """Return the table of sessions without rows: the columns that every run with session windows publishes."""
+    fields = [(name, pa.from_numpy_dtype(dtype)) for name, dtype in session_columns(layout).items()]
+    fields[0] = ("window", _TEXT)
+    return pa.schema([*fields, ("revision", pa.int32()), ("withdrawn", pa.bool_())]).empty_table()
+
+
+def _cells(cells: Cells | Sessions) -> pa.Table:
     arrays = {name: pa.array(values) for name, values in cells.columns.items()}
     names = pa.array(cells.windows, pa.string())
     arrays["window"] = pa.DictionaryArray.from_arrays(pa.array(cells.columns["window"], pa.int32()), names)

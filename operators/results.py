@@ -10,20 +10,31 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from kernels.digest import digest
+from kernels.digest import digest, session_digest
 from operators.batch import FATES, Tally
 from operators.file_sink import read_parts
 from operators.result_tables import KINDS, empty_tables
 
-__all__ = ["digests", "last_revisions", "published", "read_files", "write_files", "write_summary"]
+__all__ = [
+    "digest_sessions",
+    "digests",
+    "last_revisions",
+    "published",
+    "read_files",
+    "standing",
+    "write_files",
+    "write_summary",
+]
 
 _ORDER = {
     "cells": ("window", "start_us", "cx", "cy", "cz"),
+    "sessions": ("window", "start_us", "agent_id"),
     "alerts": ("time_us", "kind", "agent_id", "window", "cx", "cy", "cz", "revision"),
     "late": ("topic", "partition", "offset", "row"),
     "dead_letters": ("topic", "partition", "offset", "row"),
 }
 _WINDOW = ("window", "start_us", "shard")
+_SESSION = ("window", "agent_id", "start_us")
 _NOT_EXACT = {"window", "score", "model", "revision"}
 
 
@@ -37,7 +48,9 @@ def read_files(directory: Path) -> dict[str, pa.Table]:
     }
 
 
-def published(found: Mapping[str, pa.Table], cells: pa.Table, *, model: str | None) -> dict[str, pa.Table]:
+def published(
+    found: Mapping[str, pa.Table], cells: pa.Table, *, sessions: pa.Table | None, model: str | None
+) -> dict[str, pa.Table]:
     """Return a run's results as they are published: last revisions only, in canonical order, every kind.
 
     Parameters
@@ -46,12 +59,17 @@ def published(found: Mapping[str, pa.Table], cells: pa.Table, *, model: str | No
         Tables by kind; kinds without results may be missing.
     cells
         The cells table without rows: its columns and their order.
+    sessions
+        The same of sessions; None without session windows.
     model
         SHA-256 of the model that scored the cells; None if none did.
     """
     tables = {"cells": cells, **empty_tables()} | dict(found)
     if "cells" in found:
         tables["cells"] = _publish(last_revisions(found["cells"]), cells, model)
+    if sessions is not None:
+        stand = standing(found.get("sessions", sessions)).select(sessions.column_names)
+        tables["sessions"] = stand.drop_columns("withdrawn")
     return {kind: _sorted(table, _ORDER[kind]) for kind, table in tables.items()}
 
 
@@ -69,10 +87,21 @@ def last_revisions(cells: pa.Table) -> pa.Table:
 
     A later revision replaces all rows of the earlier one: a cell that a filter let pass before may be gone.
     """
-    if cells.num_rows == 0 or pc.max(cells["revision"]).as_py() == 0:
-        return cells
-    last = cells.group_by(_WINDOW).aggregate([("revision", "max")])
-    joined = cells.join(last, _WINDOW)
+    return _last(cells, _WINDOW)
+
+
+def standing(sessions: pa.Table) -> pa.Table:
+    """Return the sessions that stand: the last revision of each (window, agent, start), unless that withdraws it."""
+    last = _last(sessions, _SESSION)
+    return last.filter(pc.invert(last["withdrawn"]))
+
+
+def _last(table: pa.Table, keys: tuple[str, ...]) -> pa.Table:
+    """Return the rows of the last revision of each key."""
+    if table.num_rows == 0 or pc.max(table["revision"]).as_py() == 0:
+        return table
+    last = table.group_by(keys).aggregate([("revision", "max")])
+    joined = table.join(last, keys)
     return joined.filter(pc.equal(joined["revision"], joined["revision_max"])).drop_columns("revision_max")
 
 
@@ -83,6 +112,13 @@ def digests(cells: pa.Table) -> tuple[str, str]:
     exact = {n: cells[n].to_numpy() for n in cells.column_names if n not in _NOT_EXACT} | {"window": window}
     scored = exact | {"score": cells["score"].to_numpy(), "model": model}
     return digest(exact, windows), digest(scored, windows, models)
+
+
+def digest_sessions(sessions: pa.Table) -> str:
+    """Return the digest of the exact columns of a table of sessions that stand."""
+    windows, window = _numbered(sessions["window"])
+    exact = {n: sessions[n].to_numpy() for n in sessions.column_names if n not in _NOT_EXACT}
+    return session_digest(exact | {"window": window}, windows)
 
 
 def _numbered(column: pa.ChunkedArray) -> tuple[list[str], np.ndarray]:
@@ -98,8 +134,10 @@ def write_summary(
     """Write `summary.json`: the account, the sizes, the digests and `more`; return it."""
     exact, scored = digests(tables["cells"])
     summary = {"events_in": tally.events_in} | {fate: getattr(tally, fate) for fate in FATES}
-    summary |= {kind: tables[kind].num_rows for kind in ("cells", "alerts")}
+    summary |= {kind: tables[kind].num_rows for kind in ("cells", "sessions", "alerts") if kind in tables}
     summary |= more | {"digest": exact, "digest_scored": scored}
+    if "sessions" in tables:
+        summary["digest_sessions"] = digest_sessions(tables["sessions"])
     path = directory / "summary.json"
     temporary = path.with_name("." + path.name)
     temporary.write_text(json.dumps(summary, indent=2) + "\n")

@@ -8,7 +8,7 @@ import sys
 import typer
 
 from kernels.errors import AuraError, ConfigError
-from service import collect, config, produce_command, run, topics_command
+from service import collect, config, deadletters_command, produce_command, run, topics_command
 
 __all__ = ["app", "main"]
 
@@ -24,6 +24,7 @@ app.command("simulate", epilog="Example: aura simulate --agents 100000 --speed 1
     produce_command.simulate
 )
 app.add_typer(config.app, name="config")
+app.add_typer(deadletters_command.app, name="deadletters")
 app.add_typer(topics_command.app, name="topics")
 app.command("run", epilog=run.EXAMPLES)(run.command)
 app.command("collect", epilog="Example: aura collect --out out")(collect.command)

@@ -66,8 +66,9 @@ class Console:
         for name in ("windowed", "filtered", "late", "dead_letters", "duplicates"):
             table.add_row(name.replace("_", " "), f"{summary[name]:,}", places.get(name, ""))
         table.add_section()
-        for name in ("cells", "alerts"):
-            table.add_row(name, f"{summary[name]:,}", places[name])
+        for name in ("cells", "sessions", "alerts"):
+            if name in summary:
+                table.add_row(name, f"{summary[name]:,}", places[name])
         self._rich.print(table)
         self._rich.print(
             f"{summary['events_per_s']:,.0f} events/s, {summary['backend']} ({summary['provider']}), "

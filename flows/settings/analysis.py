@@ -1,19 +1,31 @@
 """What is computed: the world and its cells, the metrics, event time, windows and models."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Discriminator, Field, StringConstraints, Tag
 
 from flows.settings.types import SECOND_US, Duration, OptionalDuration, PositiveDuration, Section, Vector
 from kernels.grid import Grid
 from kernels.metric import Metric
 from kernels.panes import Window
+from kernels.sessions import SessionWindow
 
-__all__ = ["Aggregate", "EventTime", "MetricRange", "Model", "WindowSettings", "World"]
+__all__ = [
+    "Aggregate",
+    "AnyWindow",
+    "EventTime",
+    "MetricRange",
+    "Model",
+    "SessionSettings",
+    "WindowSettings",
+    "World",
+]
 
 Aggregate = Literal["count", "agents", "sum", "mean", "min", "max", "var"]
+SessionAggregate = Literal["count", "sum", "mean", "min", "max", "var"]
 
 _ALMOST = 1 - 1e-12  # 1.1 / 0.1 is 11.000000000000002, and that is no twelfth cell
 _Edge = Annotated[float, Field(gt=0)]
@@ -70,6 +82,7 @@ class EventTime(Section):
 class WindowSettings(Section):
     """A window over event time; without a slide it is tumbling, without a lateness it has that of `event_time`."""
 
+    kind: Literal["cells"] = "cells"
     length: PositiveDuration
     slide: PositiveDuration = Field(default_factory=lambda table: table["length"])
     lateness: Duration = 30 * SECOND_US  # flows.settings.root puts in event_time.lateness
@@ -78,6 +91,29 @@ class WindowSettings(Section):
     def to_window(self, name: str) -> Window:
         """Return the kernel's window."""
         return Window(name, self.length, self.slide, self.lateness, agents="agents" in self.aggregates)
+
+
+class SessionSettings(Section):
+    """A session window: events of one agent that are closer than `gap` belong together."""
+
+    kind: Literal["session"]
+    gap: PositiveDuration
+    lateness: Duration = 30 * SECOND_US  # as above
+    aggregates: Annotated[tuple[SessionAggregate, ...], Field(min_length=1)]
+
+    def to_window(self, name: str) -> SessionWindow:
+        """Return the kernel's session window."""
+        return SessionWindow(name, self.gap, self.lateness)
+
+
+def _kind(table: Any) -> Any:
+    return table.get("kind", "cells") if isinstance(table, Mapping) else getattr(table, "kind", "cells")
+
+
+AnyWindow = Annotated[
+    Annotated[WindowSettings, Tag("cells")] | Annotated[SessionSettings, Tag("session")], Discriminator(_kind)
+]
+"""A table of `windows`: over cells, where it does not say otherwise."""
 
 
 class Model(Section):

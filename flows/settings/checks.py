@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from flows.settings.analysis import WindowSettings
 from flows.settings.problems import Problem
 from flows.settings.stages import AggregateStage, InferenceStage, split
 from kernels.errors import ConfigError
@@ -69,13 +70,13 @@ def _metrics(settings: "Settings") -> Iterator[Problem]:
 
 
 def _windows(settings: "Settings") -> Iterator[Problem]:
-    if not settings.windows:
+    if not any(isinstance(window, WindowSettings) for window in settings.windows.values()):
         yield Problem(
             "windows", "none; allowed: at least one table [windows.NAME] with length and aggregates"
         )
     for name, window in settings.windows.items():
         key = f"windows.{name}"
-        if window.slide > window.length:
+        if isinstance(window, WindowSettings) and window.slide > window.length:
             yield Problem(
                 f"{key}.slide", "longer than the window's length: events in between would be in no window"
             )
@@ -89,7 +90,9 @@ def _windows(settings: "Settings") -> Iterator[Problem]:
 
 def _panes(settings: "Settings") -> Iterator[Problem]:
     """Windows of the same lateness share their panes, so one odd slide can make the panes of another short."""
-    windows = [window.to_window(name) for name, window in settings.windows.items()]
+    windows = [
+        table.to_window(name) for name, table in settings.windows.items() if isinstance(table, WindowSettings)
+    ]
     for lateness_us in sorted({window.lateness_us for window in windows}):
         sharing = [window for window in windows if window.lateness_us == lateness_us]
         pane_us, longest = base_pane_us(sharing), max(sharing, key=lambda window: window.length_us)
@@ -107,7 +110,10 @@ def _stages(settings: "Settings") -> Iterator[Problem]:
     if len(aggregates) != 1:
         yield Problem("stages", f"{len(aggregates)} stages of kind 'aggregate'; allowed: exactly one")
     for i in aggregates:
-        for name in settings.stages[i].windows:  # type: ignore[union-attr]  # it is an AggregateStage
+        named: tuple[str, ...] = settings.stages[i].windows  # type: ignore[union-attr]  # it is an AggregateStage
+        if named and set(named) <= settings.windows.keys() and not settings.windows_used:
+            yield Problem(f"stages.{i}.windows", "session windows alone; name one with a length too")
+        for name in named:
             if name not in settings.windows:
                 yield Problem(
                     f"stages.{i}.windows", f"no window {name!r}; allowed: {', '.join(settings.windows)}"

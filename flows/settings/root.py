@@ -1,6 +1,6 @@
 """The whole configuration: its tables, how it is loaded, and the kernels' objects that it describes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from flows.settings.stages import AggregateStage, Stage, split
 from flows.settings.types import Name, duration_text, parse_duration
 from kernels.metric import Metric
 from kernels.panes import Window
+from kernels.sessions import SessionWindow
 
 __all__ = ["Loaded", "Settings", "load", "parse"]
 
@@ -34,7 +35,7 @@ class Settings(BaseSettings):
     world: analysis.World
     metrics: dict[Name, analysis.MetricRange] = Field(default_factory=dict)
     event_time: analysis.EventTime = Field(default_factory=analysis.EventTime)
-    windows: dict[Name, analysis.WindowSettings]
+    windows: dict[Name, analysis.AnyWindow]
     stages: tuple[Stage, ...] = (AggregateStage(kind="aggregate"),)
     models: dict[Name, analysis.Model] = Field(default_factory=dict)
     kernels: system.Kernels = Field(default_factory=system.Kernels)
@@ -63,11 +64,17 @@ class Settings(BaseSettings):
 
     @property
     def windows_used(self) -> tuple[Window, ...]:
-        """The windows of the aggregate stage, in the order in which they are configured."""
+        """The windows over cells of the aggregate stage, in the order in which they are configured."""
+        return tuple(t.to_window(n) for n, t in self._used() if isinstance(t, analysis.WindowSettings))
+
+    @property
+    def sessions_used(self) -> tuple[SessionWindow, ...]:
+        """The session windows of the aggregate stage, in the order in which they are configured."""
+        return tuple(t.to_window(n) for n, t in self._used() if isinstance(t, analysis.SessionSettings))
+
+    def _used(self) -> Iterator[tuple[str, analysis.AnyWindow]]:
         named = {name for stage in self.stages if isinstance(stage, AggregateStage) for name in stage.windows}
-        return tuple(
-            table.to_window(name) for name, table in self.windows.items() if not named or name in named
-        )
+        return ((name, table) for name, table in self.windows.items() if not named or name in named)
 
     @property
     def metrics_used(self) -> tuple[Metric, ...]:

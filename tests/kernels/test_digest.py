@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from kernels.digest import combine_digests, digest, window_digests
+from kernels.digest import combine_digests, digest, session_digest, window_digests
 
 Table = dict[str, NDArray[Any]]
 WINDOWS, MODELS = ["zeta", "naïve"], ["one", "two"]
@@ -116,3 +116,35 @@ def test_blocks_do_not_change_the_digest(monkeypatch: pytest.MonkeyPatch, block:
     expected = digest(table, WINDOWS)
     monkeypatch.setattr("kernels.digest._BLOCK", block)
     assert digest(table, WINDOWS) == expected
+
+
+def sessions_of(rows: int) -> Table:
+    """Sessions of two windows and a few agents."""
+    rng = np.random.default_rng(rows)
+    place = np.arange(rows)
+    return {
+        "window": (place % 2).astype("i2"),
+        "start_us": place * 10,
+        "end_us": place * 10 + 5,
+        "agent_id": place.astype("u8") % 7 + np.uint64(2**63),
+        "count": rng.integers(1, 9, rows),
+        "v_mean": np.where(place % 3, rng.random(rows), np.nan),
+    }
+
+
+def test_the_digest_of_sessions_is_of_their_rows() -> None:
+    """The order of the rows does not count, nor that of the windows' names; every value of every row does."""
+    table = sessions_of(40)
+    expected = session_digest(table, WINDOWS)
+    mixed = {name: values[np.random.default_rng(1).permutation(40)] for name, values in table.items()}
+    assert session_digest(mixed, WINDOWS) == expected
+    assert session_digest(table | {"window": 1 - table["window"]}, WINDOWS[::-1]) == expected
+    for name, values in table.items():
+        other = values.copy()
+        other[5] = 0 if name in {"window", "v_mean"} else other[5] + 1
+        assert session_digest(table | {name: other}, WINDOWS) != expected, name
+
+
+def test_no_sessions_have_a_digest() -> None:
+    """A run without sessions has the digest of nothing."""
+    assert session_digest(sessions_of(0), WINDOWS) == hashlib.sha256().hexdigest()

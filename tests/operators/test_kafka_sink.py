@@ -20,6 +20,7 @@ from operators.kafka_results import TOPICS, encode_output
 from operators.kafka_run import Run, open_run
 from operators.kafka_sink import KafkaSink
 from operators.kafka_tables import read_outputs, read_results
+from operators.session import Sessions
 from service.topics import Topic
 
 SETTINGS = {"max.message.bytes": "8519680"}
@@ -116,10 +117,19 @@ def alert(agent: int, score: float) -> Alerts:
     return Alerts([dict.fromkeys(FIELDS) | known])
 
 
+def session(agent: int) -> Sessions:
+    """A session of an agent."""
+    columns = {"window": np.zeros(1, np.int16), "start_us": np.array([5]), "end_us": np.array([9])}
+    columns |= {"agent_id": np.array([agent], np.uint64), "count": np.array([1])}
+    columns |= {"revision": np.zeros(1, np.int32), "withdrawn": np.zeros(1, np.bool_)}
+    return Sessions(0, columns, ["visit"])
+
+
 def test_an_epoch_is_seen_as_a_whole_once_it_is_committed(rig: Rig) -> None:
-    """A reader of committed records sees none of four topics before the snapshot, and all of them after it."""
+    """A reader of committed records sees none of the topics before the snapshot, and all of them after it."""
     part = rig.writer()
-    part.write_batch([cells(0), letter(1), late(2), alert(3, 0.5), Tally(events_in=3, windowed=3)])
+    brought = [cells(0), session(4), letter(1), late(2), alert(3, 0.5), Tally(events_in=3, windowed=3)]
+    part.write_batch(brought)
     part._producer.flush(10)
     topic = rig.prefix + TOPICS["cells"]
     assert end_offsets(rig.options, topic, 1) == [1]
