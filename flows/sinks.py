@@ -12,7 +12,7 @@ from operators.kafka_run import open_run
 from operators.kafka_sink import KafkaSink
 from operators.result_tables import Output
 
-__all__ = ["SINKS", "open_sink"]
+__all__ = ["SINKS", "fence", "open_sink"]
 
 SINKS = ("files", "kafka")
 _RUN_FILE = "kafka_run.json"  # beside the recovery store: what began with it ends with it
@@ -41,7 +41,7 @@ def open_sink(
     options, prefix = settings.kafka.client_options(), settings.kafka.prefix
     directory = settings.recovery.directory
     file = Path(directory) / _RUN_FILE if directory is not None else None
-    sink = KafkaSink(
+    return KafkaSink(
         options,
         open_run(options, prefix=prefix, partitions=settings.sink.partitions, file=file),
         prefix=prefix,
@@ -52,5 +52,9 @@ def open_sink(
         model=model,
         on_account=lambda _, tally: account.add(tally),
     )
-    sink.fence()
-    return sink
+
+
+def fence(sink: FixedPartitionedSink[Output, bytes]) -> None:
+    """Stop the writers of an earlier start. For whoever starts the flow, once and before any of its processes writes."""
+    if isinstance(sink, KafkaSink):
+        sink.fence()

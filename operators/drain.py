@@ -1,4 +1,4 @@
-"""The request to stop where one is: sources end without finishing their partitions, so nothing closes, and a later start goes on.
+"""The request to stop: sources end without finishing their partitions, so nothing closes, and a later start goes on.
 
 A process runs one flow, and the request comes to the process (SIGTERM): there is one for all its sources.
 """
@@ -23,7 +23,7 @@ class Drain:
     --------
     >>> drain = Drain()
     >>> drain.check()
-    >>> drain.requested = True
+    >>> drain.request()
     >>> drain.check()
     Traceback (most recent call last):
     StopIteration
@@ -33,6 +33,10 @@ class Drain:
 
     requested: bool = False
     cut_short: int = 0
+
+    def request(self) -> None:
+        """Ask the sources to stop."""
+        self.requested = True
 
     def check(self) -> None:
         """Raise StopIteration if the partition that asks shall stop here: its snapshot says where to go on."""

@@ -23,6 +23,7 @@ from kafka.errors import KafkaError, OffsetOutOfRangeError
 
 from kernels.errors import AuraError
 from operators.batch import Batch
+from operators.drain import DRAIN
 from operators.ingest import Ingest, IngestConfig
 from operators.kafka_reader import ANSWER_MS, ask, end_offsets, failed, open_consumer, topic_partitions
 from operators.kafka_records import CONTENT_TYPES, Decoder, Record
@@ -145,6 +146,7 @@ class _Partition(StatefulSourcePartition[Batch, bytes]):
         """Return what has arrived, then the end of the partition, then stop."""
         if self._ended:
             raise StopIteration
+        DRAIN.check()
         if self._end is not None and self._next >= self._end:
             self._ended = True
             return [self._ingest.finish(self._decoder.nowhere())]

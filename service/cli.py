@@ -3,12 +3,25 @@
 Exit codes: 0 done, 1 the run failed, 2 bad usage or configuration.
 """
 
+import os
 import sys
 
 import typer
 
 from kernels.errors import AuraError, ConfigError
-from service import collect, config, deadletters_command, produce_command, run, topics_command
+from service import (
+    cluster,
+    collect,
+    config,
+    deadletters_command,
+    hosts,
+    produce_command,
+    run,
+    topics_command,
+)
+
+# Scale by processes: a second thread gains scoring nothing, and processes that are forked want few. Before numpy loads.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 __all__ = ["app", "main"]
 
@@ -23,6 +36,8 @@ app.command("produce", epilog="Examples: aura produce | aura produce --source fl
 app.command("simulate", epilog="Example: aura simulate --agents 100000 --speed 1 --set input.partitions=8")(
     produce_command.simulate
 )
+app.add_typer(cluster.app, name="cluster")
+app.command("worker")(hosts.command)
 app.add_typer(config.app, name="config")
 app.add_typer(deadletters_command.app, name="deadletters")
 app.add_typer(topics_command.app, name="topics")

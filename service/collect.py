@@ -24,7 +24,7 @@ def command(
 ) -> None:
     """Put the parts of a flow that ran under `python -m bytewax.run`, or that was stopped, together."""
     from flows.assemble import assemble
-    from operators.file_sink import PARTS
+    from operators.file_sink import PARTS, clear_parts
     from service.console import Console
 
     settings = settings_of(profile, set_, {"input.source": source, "sink.directory": out})
@@ -33,6 +33,7 @@ def command(
         raise AuraError(f"{directory} holds no parts of a run", "Name the folder with --out")
     made = assemble(settings)
     summary = collect(made, directory, seconds=0.0)
+    clear_parts(directory)
     if as_json:
         print(json.dumps(summary))
     else:
@@ -51,7 +52,7 @@ def places(made: "Assembled", directory: Path) -> dict[str, str]:
 
 
 def collect(made: "Assembled", directory: Path, *, seconds: float) -> dict[str, Any]:
-    """Put the results of a run that is over together; return the summary, which is `summary.json` too.
+    """Put the results of a run that is over together; return the summary, which is `summary.json` too. The parts stay.
 
     Parameters
     ----------
@@ -68,7 +69,7 @@ def collect(made: "Assembled", directory: Path, *, seconds: float) -> dict[str, 
     AuraError
         An event is not accounted for.
     """
-    from operators.file_sink import clear_parts, read_tallies
+    from operators.file_sink import read_tallies
     from operators.kafka_sink import KafkaSink
     from operators.kafka_tables import read_results
     from operators.result_tables import empty_cells, empty_sessions
@@ -93,6 +94,4 @@ def collect(made: "Assembled", directory: Path, *, seconds: float) -> dict[str, 
         "provider": plan.backend.provider,
         "level": "none",
     }
-    summary = write_summary(directory, tally, tables, more)
-    clear_parts(directory)
-    return summary
+    return write_summary(directory, tally, tables, more)

@@ -37,6 +37,10 @@ class Console:
         self._steps += 1
         self._rich.print(f"[dim]{self._steps}[/dim] [bold]{name}[/bold]  {found}", soft_wrap=True)
 
+    def say(self, text: str) -> None:
+        """Print a line."""
+        self._rich.print(text, soft_wrap=True)
+
     @contextmanager
     def progress(self, source: progress.Progress) -> Iterator[None]:
         """Show how far `source` has come, on a terminal, while the block runs."""

@@ -12,12 +12,16 @@ from bytewax.testing import run_main
 from flows.assemble import assemble
 from flows.plan import Plan
 from flows.settings.root import Settings
+from flows.sinks import fence
 from flows.sources import Input
 from kernels.simulate import exponential_levels
+from operators.drain import DRAIN
 from operators.file_sink import clear_parts
 from service.collect import collect, places
 from service.console import Console
 from service.engine import engine
+from service.recovery import Store
+from service.stop import stop_signals
 
 __all__ = ["Job"]
 
@@ -44,15 +48,41 @@ class Job:
     console: Console
 
     def run(self) -> dict[str, Any]:
-        """Run to the end of the source, and say what came out and where; return the summary."""
+        """Run to the end of the source, and say what came out and where; return the summary.
+
+        With a recovery directory it goes on from what an earlier start has done, and SIGTERM stops it where it is.
+        """
+        self.settings.sink.directory.mkdir(parents=True, exist_ok=True)
+        if self.settings.recovery.directory is None:
+            clear_parts(self.settings.sink.directory)
+            summary = self._run({})
+            clear_parts(self.settings.sink.directory)
+            return summary or {}
+        files = self.sink == "files"
+        store = Store.open(self.settings, writers=1, files=files)
+        try:
+            with stop_signals(DRAIN.request):
+                summary = self._run(store.engine_options())
+            if summary is None:
+                self.console.say(
+                    "stopped before the end, nothing is lost: the same command goes on from here"
+                )
+                return {"complete": False}
+            store.finish(files=files)
+            return summary
+        finally:
+            store.close()
+
+    def _run(self, options: dict[str, Any]) -> dict[str, Any] | None:
+        """Return the summary; None if the run was stopped before its end."""
         made = assemble(self.settings, sink=self.sink, until_end=self.until_end)
         self._announce(made.input, made.plan)
-        directory = self.settings.sink.directory
-        directory.mkdir(parents=True, exist_ok=True)
-        clear_parts(directory)
-        start = time.perf_counter()
+        directory, start = self.settings.sink.directory, time.perf_counter()
+        fence(made.sink)
         with self.console.progress(made.progress), engine(directory / "aura.log"):
-            run_main(made.flow)  # type: ignore[no-untyped-call]
+            run_main(made.flow, **options)  # type: ignore[no-untyped-call]
+        if DRAIN.cut_short:
+            return None
         summary = collect(made, directory, seconds=time.perf_counter() - start)
         self.console.results(summary, places(made, directory))
         return summary

@@ -1,0 +1,176 @@
+"""`aura cluster`: the flow of cells as several processes on this host under a supervisor, and what to ask of it."""
+
+import json
+import socket
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kernels.errors import AuraError, ConfigError
+from service.options import AsJson, Profile, Set, settings_of
+from service.status import ask, is_running, read_status
+
+if TYPE_CHECKING:
+    from flows.settings import Settings
+    from service.recovery import Store
+
+__all__ = ["EXAMPLES", "Loopback", "app", "with_directory"]
+
+EXAMPLES = (
+    "Examples: aura cluster -n 3 --profile distributed | aura cluster --source kafka --sink kafka -n 4 | "
+    "aura cluster scale 2 | aura cluster status | aura cluster stop"
+)
+_ANSWER_S = 60.0  # a drain and a start take a second, more if much is to be written
+_LOOK_S = 0.02
+
+app = typer.Typer(
+    help="Run the flow of cells as processes that the death of one does not end.", epilog=EXAMPLES
+)
+
+Directory = Annotated[Path, typer.Option("--recovery", help="Recovery directory of the cluster.")]
+_DEFAULT = Path("out/.recovery")
+
+
+@app.callback(invoke_without_command=True, epilog=EXAMPLES)
+def run(  # noqa: PLR0917 (each is an option of the command line)
+    context: typer.Context,
+    processes: Annotated[int, typer.Option("--processes", "-n", min=1, max=256, help="How many.")] = 3,
+    profile: Profile = "flights",
+    source: Annotated[
+        str | None, typer.Option(help="kafka, simulate, or a .parquet, .csv or .jsonl file.")
+    ] = None,
+    sink: Annotated[str, typer.Option(help="files or kafka.")] = "files",
+    out: Annotated[Path | None, typer.Option(help="Folder of the results.")] = None,
+    backend: Annotated[str | None, typer.Option(help="numpy, onnx-cpu or onnx-cuda.")] = None,
+    as_is: Annotated[bool, typer.Option("--as-is", help="Read the file in its own order.")] = False,
+    until_end: Annotated[
+        bool, typer.Option("--until-end", help="Stop at what is the end of the topic now.")
+    ] = False,
+    recovery: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the snapshots; by default .recovery in that of the results."),
+    ] = None,
+    restart: Annotated[str, typer.Option(help="After a death: left or all of the processes.")] = "left",
+    fresh: Annotated[bool, typer.Option("--fresh", help="Drop what was done so far; start over.")] = False,
+    grace: Annotated[float, typer.Option(help="Seconds that a stop may take.")] = 10.0,
+    set_: Set = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run the flow of cells as several processes on this host; when one dies, go on from the last snapshot."""
+    if context.invoked_subcommand is not None:
+        return
+    if restart not in ("left", "all"):
+        raise ConfigError(f"--restart {restart!r}: allowed are left and all")
+    from service.console import Console
+    from service.recovery import Store
+    from service.supervisor import Supervisor
+    from service.worker import Work
+
+    given = {"input.source": source, "sink.directory": out, "kernels.backend": backend, "input.as_is": as_is}
+    settings = with_directory(settings_of(profile, set_, given | {"recovery.directory": recovery}))
+    console, files = Console(quiet=as_json), sink == "files"
+    store = Store.open(settings, writers=processes, files=files, fresh=fresh)
+    console.step("recovery", _resumes(store))
+    console.step("cluster", f"{processes} processes on this host, results to {sink}")
+    supervisor = Supervisor(
+        Work(settings, sink, until_end, store), processes, Loopback(),
+        partial(console.step, "cluster"), shrink=restart == "left", grace_s=grace,
+    )  # fmt: skip
+    found = supervisor.run()
+    if found is None:
+        console.step("stopped", "start it again to go on from the last snapshot")
+        return
+    store.finish(files=files)
+    console.results(found["summary"], found["places"])
+    if as_json:
+        print(json.dumps(found["summary"]))
+
+
+@app.command(epilog="Example: aura cluster scale 2")
+def scale(
+    processes: Annotated[int, typer.Argument(min=1, max=256, help="How many there are to be.")],
+    recovery: Directory = _DEFAULT,
+) -> None:
+    """Drain a running cluster and let it go on as another number of processes."""
+    ask(recovery, f"scale {processes}")
+    _await(recovery, lambda found: found["state"] == "running" and found["nodes"] == processes)
+    print(f"{processes} nodes up")
+
+
+@app.command(epilog="Example: aura cluster status --json")
+def status(recovery: Directory = _DEFAULT, as_json: AsJson = False) -> None:
+    """Print how many processes are up; exit with 1 if the cluster is not running."""
+    found = read_status(recovery)
+    running = is_running(recovery)
+    if not running:
+        found |= {"nodes": 0, "processes": [], "state": _ended(found["state"])}
+    if as_json:
+        print(json.dumps(found))
+    else:
+        took = (
+            f", the last recovery took {found['recovery_s']:.2f} s" if found["recovery_s"] is not None else ""
+        )
+        print(
+            f"{found['state']}: {found['nodes']} of {found['wanted']} nodes up, {found['restarts']} restarts{took}"
+        )
+        print(f"last failure: {found['failure']}" if found["failure"] else "no failure")
+    if not running:
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: aura cluster stop")
+def stop(recovery: Directory = _DEFAULT) -> None:
+    """Drain a running cluster; what is left to do stays in its recovery store."""
+    ask(recovery, "stop")
+    _await(recovery, lambda found: found["state"] in ("stopped", "ended"))
+    print("stopped")
+
+
+class Loopback:
+    """Ports of this host, one a process: bound, so that nobody else is given them; the engine listens there."""
+
+    def __init__(self) -> None:
+        self._sockets: list[socket.socket] = []
+
+    def __call__(self, processes: int) -> tuple[Sequence[int], list[str]]:
+        """Return the numbers of the processes, which all run here, and their addresses."""
+        while len(self._sockets) < processes:
+            bound = socket.socket()
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(("127.0.0.1", 0))
+            self._sockets.append(bound)
+        return range(processes), [f"127.0.0.1:{s.getsockname()[1]}" for s in self._sockets[:processes]]
+
+
+def with_directory(settings: "Settings") -> "Settings":
+    """Return the settings with the recovery directory that they imply."""
+    from service.recovery import directory_of
+
+    recovery = settings.recovery.model_copy(update={"directory": directory_of(settings)})
+    return settings.model_copy(update={"recovery": recovery})
+
+
+def _resumes(store: "Store") -> str:
+    where = f"snapshots every {store.epoch.total_seconds():g} s in {store.directory}"
+    return f"{where}; " + (f"goes on from epoch {store.resumed_at}" if store.resumed_at else "a new run")
+
+
+def _ended(state: str) -> str:
+    return state if state in ("stopped", "ended", "failed") else f"gone while {state}"
+
+
+def _await(directory: Path, reached: Any) -> None:
+    """Wait until the status of a cluster is what was asked for."""
+    end_s = time.monotonic() + _ANSWER_S
+    while not reached(found := read_status(directory)):
+        if not is_running(directory):
+            raise AuraError(
+                f"the cluster in {directory} has ended: {found['state']} {found['failure']}".rstrip()
+            )
+        if time.monotonic() > end_s:
+            raise AuraError(f"the cluster in {directory} is {found['state']} after {_ANSWER_S:g} s")
+        time.sleep(_LOOK_S)

@@ -1,0 +1,80 @@
+"""The processes of one start, looked at together: whether all go on, and if not, which failed first and why."""
+
+import select
+import signal
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from service.processes import BEAT_S, KILLED, Process
+
+__all__ = ["HANG_S", "Failure", "check", "check_beats", "end"]
+
+HANG_S = 2.0
+"""A process without a heartbeat for so long is dead."""
+_REASON_S = 0.5  # when one fails the others do too, and the reason may come last: so long they are heard
+
+
+class Failure(Exception):
+    """A start that came to no end; `final` where another would not either."""
+
+    def __init__(self, reason: str, hint: str = "", *, final: bool = False) -> None:
+        super().__init__(reason)
+        self.reason, self.hint, self.final = reason, hint, final
+        self.at_s = time.monotonic()
+
+
+def check(team: Sequence[Process]) -> None:
+    """Raise the Failure of a process that has ended too early: of several the one that is the reason for the rest."""
+    for process in team:
+        if process.died == KILLED:  # from outside: none of the others has anything to add
+            raise Failure(f"{process.name} was {process.died}")
+    if any(_has_failed(process) for process in team):
+        _hear_all(team)
+        raise _reason(team)
+
+
+def check_beats(team: Sequence[Process]) -> None:
+    """Raise if a process has not beaten for HANG_S; to be called every BEAT_S."""
+    for process in team:
+        # Counted in looks and not in seconds: when the whole machine sleeps, nobody hangs.
+        if process.check() >= round(HANG_S / BEAT_S):
+            raise Failure(f"{process.name} has hung for {HANG_S:g} s")
+
+
+def end(team: Sequence[Process]) -> None:
+    """End all of them at once."""
+    for process in team:
+        process.signal(signal.SIGKILL)
+    for process in team:
+        process.kill()
+
+
+def _has_failed(process: Process) -> bool:
+    return process.has_said("failed") is not None or (
+        process.died is not None and not process.has_said("over")
+    )
+
+
+def _hear_all(team: Sequence[Process]) -> None:
+    """Hear all until one names the reason, or they have no more to say."""
+    until_s = time.monotonic() + _REASON_S
+    while _words(team)["rank"] == 0 and (left_s := until_s - time.monotonic()) > 0:
+        alive = [process for process in team if process.died is None]
+        if not alive:
+            return
+        for process in select.select(alive, [], [], left_s)[0]:
+            process.listen()
+
+
+def _words(team: Sequence[Process]) -> dict[str, Any]:
+    """Return the words of the highest rank about a failure."""
+    failed = [words for process in team for words in process.said if words["say"] == "failed"]
+    died = [f"{process.name} {process.died}" for process in team if process.died is not None]
+    failed.append({"rank": 0, "message": ", ".join(died), "hint": "", "final": False})
+    return max(failed, key=lambda words: words["rank"])
+
+
+def _reason(team: Sequence[Process]) -> Failure:
+    words = _words(team)
+    return Failure(words["message"], words["hint"], final=words["final"])

@@ -1,0 +1,134 @@
+"""One process of a cluster, forked in advance: it does what it is told to, an order at a time.
+
+    assemble    open the source, load the models, build the flow                says ready
+    run         as process k of n, to the end of the source or a drain          says over, and whether that is the end
+    collect     put the results of the run that is over together                says over
+
+What fails is said too, as the message for the user, and ends the process. SIGTERM asks for a drain.
+"""
+
+import signal
+import time
+import traceback
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy.ma  # noqa: F401 (pyarrow imports it with its first array, which would cost the first result 0.1 s)
+from bytewax.testing import cluster_main
+
+from flows.assemble import Assembled, assemble
+from flows.settings.root import Settings
+from flows.sinks import fence
+from kernels.errors import AuraError, ConfigError
+from operators.batch import Tally
+from operators.drain import DRAIN
+from service.collect import collect, places
+from service.engine import engine
+from service.processes import Channel
+from service.recovery import Store
+from service.witness import witness
+
+__all__ = ["LOG", "Work"]
+
+LOG = "processes.log"
+"""In the recovery directory: what the engine says, and tracebacks."""
+_DIAL_S = 0.001
+_PROC_TCP = Path("/proc/net/tcp")
+_LISTENS = "0A"  # state of a socket there
+
+
+@dataclass
+class Work:
+    """What the processes of a cluster run.
+
+    Parameters
+    ----------
+    settings
+        Validated; `recovery.directory` is set.
+    sink
+        `files` or `kafka`.
+    until_end
+        A Kafka source stops at what is the end when the run begins.
+    store
+        Of the run.
+    """
+
+    settings: Settings
+    sink: str
+    until_end: bool
+    store: Store
+
+    def serve(self, channel: Channel) -> None:
+        """Be a process of the cluster: take orders until there are no more."""
+        signal.signal(signal.SIGTERM, _drain)
+        made: Assembled | None = None
+        while (order := channel.hear()) is not None:
+            try:
+                with engine(self.store.directory / LOG):
+                    made = self._obey(order, made, channel)
+            except BaseException as error:
+                channel.say(_failed(error, self.store.directory / LOG))
+                raise
+
+    def _obey(self, order: dict[str, Any], made: Assembled | None, channel: Channel) -> Assembled:
+        if made is None:
+            made = assemble(self.settings, sink=self.sink, until_end=self.until_end)
+            channel.say({"say": "ready"})
+        elif order["do"] == "run":
+            channel.say({"say": "over"} | self._run(made, channel, **order["as"]))
+        elif order["do"] == "collect":
+            channel.say({"say": "over"} | self._collect(made, **order["as"]))
+        return made
+
+    def _run(self, made: Assembled, channel: Channel, process: int, addresses: list[str]) -> dict[str, Any]:
+        """Run the flow as process `process` of those at `addresses`."""
+
+        def note(error: Exception) -> None:
+            traceback.print_exception(error)
+            channel.say(_failed(error, self.store.directory / LOG))
+
+        witness(made.flow, note)
+        channel.beat()
+        _await_listeners(addresses[:process])
+        if process == 0:  # before it listens, and so before the others, which wait for that, can write
+            fence(made.sink)
+        cluster_main(made.flow, addresses, process, **self.store.engine_options())  # type: ignore[no-untyped-call]
+        return {"complete": DRAIN.cut_short == 0, "account": asdict(made.account)}
+
+    def _collect(self, made: Assembled, seconds: float, account: dict[str, int]) -> dict[str, Any]:
+        directory = self.settings.sink.directory
+        made.account.add(Tally(**account))
+        summary = collect(made, directory, seconds=seconds)
+        return {"summary": summary, "places": places(made, directory)}
+
+
+def _failed(error: BaseException, log: Path) -> dict[str, Any]:
+    """Return the words for what has failed; a panic of the engine only tells that another process has ended."""
+    if isinstance(error, AuraError):
+        known = {"message": error.message, "hint": error.hint, "final": isinstance(error, ConfigError)}
+        return {"say": "failed", "rank": 1} | known
+    message, rank = f"{type(error).__name__}: {error}", int(isinstance(error, Exception))
+    return {
+        "say": "failed",
+        "rank": rank,
+        "message": message,
+        "hint": f"The traceback is in {log}",
+        "final": False,
+    }
+
+
+def _drain(number: int, frame: object) -> None:  # noqa: ARG001 (signal names them)
+    DRAIN.requested = True
+
+
+def _await_listeners(addresses: list[str]) -> None:
+    """Wait until those that this process dials listen, if they are of this host: who dials too early waits a second."""
+    local = {int(a.rpartition(":")[2]) for a in addresses if a.startswith("127.0.0.1:")}
+    while not local <= _listening():
+        time.sleep(_DIAL_S)
+
+
+def _listening() -> set[int]:
+    rows = (line.split() for line in _PROC_TCP.read_text().splitlines()[1:])
+    return {int(row[1].rpartition(":")[2], 16) for row in rows if row[3] == _LISTENS}
