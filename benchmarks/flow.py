@@ -1,193 +1,90 @@
 """The flow in one process: frames in memory -> decode -> ingest -> combine -> window -> results."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+import statistics
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
 
-import bytewax.operators as op
-import numpy as np
-from bytewax.dataflow import Dataflow
-from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
-from bytewax.outputs import DynamicSink, StatelessSinkPartition
+from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.testing import run_main
 
-from benchmarks.row import Row, rate, repeat
-from kernels.aggregate import Layout
-from kernels.backend import get_backend
-from kernels.expression import Expression
-from kernels.frame import decode_frame, encode_frame
-from kernels.grid import Grid
-from kernels.metric import Metric
+from benchmarks.job import SECOND, SECOND_US, Job, flow_of, frames
+from benchmarks.row import Effort, Row, rate, repeat
+from kernels.aggregate import reduce
+from kernels.frame import decode_frame
 from kernels.panes import Window
-from kernels.shards import ShardMap
-from operators.batch import Batch, Origin
-from operators.combine import Combine, groups_of
-from operators.ingest import Ingest, IngestConfig
-from operators.stages import filter_rows, over_events
-from operators.window import Closed, ShardWindows, WindowConfig, WindowStep
 
-__all__ = ["Job", "rows", "run"]
+__all__ = ["flow_rate", "rows", "snapshot_rows", "window_rows"]
 
-_SECOND_US = 1_000_000
-_STEP_US = 100_000  # event time from frame to frame
-_DIFFERENT = 8  # frames made; they come round again, later in event time
-_START = np.zeros(1, np.int64)
+_EPOCH = timedelta(seconds=0.1)
 
 
-@dataclass(frozen=True)
-class Job:
-    """What flows: the events, the cells, the statistics, the windows."""
-
-    events: int = 40_000_000
-    rows: int = 65_536
-    side: int = 64
-    partitions: int = 2
-    shards: int = 8
-    metrics: int = 1
-    full: bool = False
-    windows: tuple[Window, ...] = (Window("second", _SECOND_US, _SECOND_US, 200_000),)
-    where: str | None = None
-    zipf: bool = False
-
-    @property
-    def grid(self) -> Grid:
-        """A unit square of side x side cells."""
-        return Grid((0.0, 0.0, 0.0), (1 / self.side, 1 / self.side, 1.0), (self.side, self.side, 1))
-
-    @property
-    def layout(self) -> Layout:
-        """Count and sum, or all statistics, of each metric."""
-        metrics = tuple(Metric(f"m{i}", 0.001, 0, 8000) for i in range(self.metrics))
-        return Layout(metrics, (self.full,) * self.metrics, (self.full,) * self.metrics)
+def rows(effort: Effort) -> Iterator[Row]:
+    """Yield the flow of one metric and of the flights' profile."""
+    job = Job(effort.events(40_000_000))
+    yield _row("flow, count and sum of one metric, 4,096 cells", job, 80, effort, beside_kernels=True)
+    two = (SECOND, Window("ten", 10 * SECOND_US, SECOND_US, 200_000))
+    profile = Job(effort.events(20_000_000), metrics=3, full=True, windows=two, where="m0 >= 10")
+    what = "flow, all statistics of three metrics, two windows, filter, late rule, counters"
+    yield _row(what, profile, 20, effort, beside_kernels=True)
 
 
-def run(job: Job) -> int:
-    """Run the flow of `job`; return the number of events in the results."""
-    flow, counted = _flow(job)
-    run_main(flow)
-    return counted()
+def snapshot_rows(effort: Effort) -> Iterator[Row]:
+    """Yield the flow over a million cells, without and with snapshots."""
+    for name, zipf in (("uniform", False), ("Zipf", True)):
+        job = Job(effort.events(40_000_000), sides=(1000, 1000), zipf=zipf)
+        row = _row(f"flow, 1,000,000 cells, {name}", job, 15, effort)
+        yield row
+        value, runs = repeat(lambda job=job: flow_rate(job, snapshots=True), effort)
+        yield Row(
+            f"the same with snapshots every 0.1 s, {name}", value, "M events/s", 12, runs=runs,
+            peer="without snapshots", peer_value=row.value,
+        )  # fmt: skip
 
 
-def rows() -> Iterator[Row]:
-    """Yield the rows of the flow."""
-    sliding = (Window("sliding", 60 * _SECOND_US, _SECOND_US, 200_000),)
-    tumbling = (Window("tumbling", 60 * _SECOND_US, 60 * _SECOND_US, 200_000),)
-    two = (
-        Window("second", _SECOND_US, _SECOND_US, 200_000),
-        Window("ten", 10 * _SECOND_US, _SECOND_US, 200_000),
+def window_rows(effort: Effort) -> Iterator[Row]:
+    """Yield the time of a sliding window by that of a tumbling one, run in turn."""
+    job = Job(
+        effort.events(40_000_000), windows=(Window("tumbling", 60 * SECOND_US, 60 * SECOND_US, 200_000),)
     )
-    profile = Job(20_000_000, metrics=3, full=True, windows=two, where="m0 >= 10")
-    million = Job(20_000_000, side=1000)
-    yield _row("flow, count and sum of one metric, 4,096 cells", Job(), 80)
-    yield _row("flow, all statistics of three metrics, two windows, filter, late rule", profile, 20)
-    yield _row("flow, 1,000,000 cells, uniform", million, 15)
-    yield _row("flow, 1,000,000 cells, Zipf", Job(20_000_000, side=1000, zipf=True), 15)
-    base, _ = repeat(lambda: 1 / _rate(Job(windows=tumbling)))
-    slide, runs = repeat(lambda: 1 / _rate(Job(windows=sliding)))
-    ratios = tuple(r / base for r in runs)
-    yield Row(
-        "sliding window of 60 panes against tumbling, time", slide / base, "x", 1.3, at_most=True, runs=ratios
-    )
+    sliding = replace(job, windows=(Window("sliding", 60 * SECOND_US, SECOND_US, 200_000),))
+    pairs = [(flow_rate(job), flow_rate(sliding)) for _ in range(effort.runs + 1)][1:]
+    ratios = tuple(tumbling / slid for tumbling, slid in pairs)
+    what = "sliding window of 60 panes against tumbling, time"
+    yield Row(what, statistics.median(ratios), "x", 1.3, at_most=True, runs=ratios, note="run in turn")
 
 
-def _row(what: str, job: Job, target: float) -> Row:
-    value, runs = repeat(lambda: _rate(job))
-    return Row(what, value, "M events/s", target, runs=runs)
-
-
-def _rate(job: Job) -> float:
-    flow, counted = _flow(job)
-    value = rate(job.events, lambda: run_main(flow))
-    if counted() == 0:
+def flow_rate(job: Job, *, snapshots: bool = False) -> float:
+    """Return the rate of one run of `job`, with a recovery store in a temporary folder if asked for."""
+    flow, counted = flow_of(job)
+    with tempfile.TemporaryDirectory() as folder:
+        options = {}
+        if snapshots:
+            init_db_dir(Path(folder), 1)
+            options = {"epoch_interval": _EPOCH, "recovery_config": RecoveryConfig(folder)}
+        value = rate(job.events, lambda: run_main(flow, **options))
+    if counted.events == 0:
         raise RuntimeError("the flow gave no results: the benchmark is wrong")
     return value
 
 
-def _flow(job: Job) -> tuple[Dataflow, Callable[[], int]]:
-    grid, layout = job.grid, job.layout
-    groups = groups_of(job.windows, grid.size)
-    latenesses = [w.lateness_us for w in job.windows]
-    config = IngestConfig(
-        grid, layout.metrics, least_lateness_us=min(latenesses), lateness_us=max(latenesses)
-    )
-    shards = ShardMap.uniform(grid.size, job.shards)
-    windows = WindowConfig(groups, job.partitions, shards, layout, 3600 * _SECOND_US)
-    counter = _Counter()
-    flow = Dataflow("benchmark")
-    stream = op.input("source", flow, _Frames(job, config))
-    if job.where is not None:
-        stage = filter_rows(Expression.parse(job.where, [m.name for m in layout.metrics]))
-        stream = op.map("filter", stream, over_events(stage))
-    messages = op.flat_map("combine", stream, Combine(grid, shards, layout, groups, get_backend("numpy")))
-    closed = op.stateful_batch("window", messages, lambda state: WindowStep(ShardWindows(windows, state)))
-    op.output("count", closed, counter)
-    return flow, lambda: counter.events
+def _row(what: str, job: Job, target: float, effort: Effort, *, beside_kernels: bool = False) -> Row:
+    value, runs = repeat(lambda: flow_rate(job), effort)
+    peer = repeat(lambda: _kernels_rate(job), effort)[0] if beside_kernels else None
+    name = "decode, cell and reduce alone, no engine" if beside_kernels else ""
+    return Row(what, value, "M events/s", target, runs=runs, peer=name, peer_value=peer)
 
 
-def _frames(job: Job, partition: int) -> list[bytes]:
-    rng = np.random.default_rng(partition)
-    return [_frame(job, rng) for _ in range(_DIFFERENT)]
+def _kernels_rate(job: Job) -> float:
+    """Return the rate of the arithmetic alone on the same frames."""
+    made, grid, layout, turns = frames(job, 0), job.grid, job.layout, max(1, job.events // job.rows // 4)
 
+    def all_turns() -> None:
+        for turn in range(turns):
+            columns = decode_frame(made[turn % len(made)]).columns
+            cells = grid.cells(columns["x_m"], columns["y_m"], columns["z_m"])
+            reduce(cells, grid.size, [columns[m.name] for m in layout.metrics], layout)
 
-def _frame(job: Job, rng: np.random.Generator) -> bytes:
-    n = job.rows
-
-    def position() -> np.ndarray:
-        if job.zipf:
-            return ((rng.zipf(1.2, n) % job.side + rng.random(n)) / job.side * 0.999).astype(np.float32)
-        return rng.random(n, dtype=np.float32) * np.float32(0.999)
-
-    columns: dict[str, Any] = {
-        "agent_id": rng.integers(0, 1 << 20, n).astype(np.uint64),
-        "time_us": np.arange(n) * _STEP_US // n + rng.integers(0, 50_000, n),
-        "x_m": position(),
-        "y_m": position(),
-        "z_m": np.zeros(n, np.float32),
-    }
-    columns |= {f"m{i}": rng.random(n, dtype=np.float32) * 1000 for i in range(job.metrics)}
-    return encode_frame(columns)
-
-
-class _Frames(FixedPartitionedSource[Batch, int]):
-    def __init__(self, job: Job, config: IngestConfig) -> None:
-        self._job, self._config = job, config
-        self._made = [_frames(job, k) for k in range(job.partitions)]
-
-    def list_parts(self) -> list[str]:
-        return [str(k) for k in range(self._job.partitions)]
-
-    def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> "_Part":
-        return _Part(self._job, int(for_part), self._made[int(for_part)], self._config)
-
-
-class _Part(StatefulSourcePartition[Batch, int]):
-    def __init__(self, job: Job, number: int, frames: Sequence[bytes], config: IngestConfig) -> None:
-        self._number, self._made, self._next, self._ended = number, frames, 0, False
-        self._last = job.events // job.partitions // job.rows
-        self._ingest = Ingest(config)
-
-    def next_batch(self) -> list[Batch]:
-        if self._ended:
-            raise StopIteration
-        origin = Origin("memory", self._number, _START, _START, _START)
-        if self._next == self._last:
-            self._ended = True
-            return [self._ingest.finish(origin)]
-        columns = dict(decode_frame(self._made[self._next % _DIFFERENT]).columns)
-        columns["time_us"] = columns["time_us"] + self._next * _STEP_US
-        self._next += 1
-        return [self._ingest.accept(columns, origin)]
-
-    def snapshot(self) -> int:
-        return self._next
-
-
-class _Counter(DynamicSink[Any], StatelessSinkPartition[Any]):
-    def __init__(self) -> None:
-        self.events = 0
-
-    def build(self, step_id: str, worker_index: int, worker_count: int) -> "_Counter":
-        return self
-
-    def write_batch(self, items: list[tuple[str, Closed]]) -> None:
-        self.events += sum(int(closed.ints[0].sum()) for _, closed in items)
+    return rate(turns * job.rows, all_turns)

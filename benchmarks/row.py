@@ -1,13 +1,31 @@
-"""A row of the table: what is measured, its target, and the median of a few runs."""
+"""A row of the table: what is measured, its target, what it stands beside, and the median of a few runs."""
 
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-__all__ = ["Row", "rate", "repeat"]
+__all__ = ["Effort", "Row", "rate", "repeat"]
 
-RUNS = 5
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is done.
+
+    Parameters
+    ----------
+    runs
+        Timed runs a row, after one that is not timed.
+    share
+        Of the events of the full jobs.
+    """
+
+    runs: int = 5
+    share: float = 1.0
+
+    def events(self, full: int) -> int:
+        """Return how many events a job has that has `full` of them."""
+        return int(full * self.share)
 
 
 @dataclass(frozen=True)
@@ -26,8 +44,10 @@ class Row:
         Whether the target is an upper bound.
     runs
         All values.
+    peer, peer_value
+        What it stands beside, measured in the same run, in the same unit.
     note
-        What the value stands beside: a peer, a limit, settings.
+        Settings.
     """
 
     what: str
@@ -36,6 +56,8 @@ class Row:
     target: float | None = None
     at_most: bool = False
     runs: tuple[float, ...] = field(default=())
+    peer: str = ""
+    peer_value: float | None = None
     note: str = ""
 
     @property
@@ -45,11 +67,16 @@ class Row:
             return None
         return self.value <= self.target if self.at_most else self.value >= self.target
 
+    @property
+    def ratio(self) -> float | None:
+        """The value by the peer's."""
+        return None if self.peer_value is None else self.value / self.peer_value
 
-def repeat(job: Callable[[], float], runs: int = RUNS) -> tuple[float, tuple[float, ...]]:
-    """Run `job` once to warm up and then `runs` times; return the median of what it returns, and all of it."""
+
+def repeat(job: Callable[[], float], effort: Effort) -> tuple[float, tuple[float, ...]]:
+    """Run `job` once to warm up and then some times; return the median of what it returns, and all of it."""
     job()
-    values = tuple(job() for _ in range(runs))
+    values = tuple(job() for _ in range(effort.runs))
     return statistics.median(values), values
 
 

@@ -1,6 +1,6 @@
 """Events added in place to blocks that stand: for batches with fewer events than the blocks have groups.
 
-`aggregate.reduce` makes new blocks and passes over every group; this only touches the groups that the events are in. The
+`aggregate.reduce` makes new blocks and passes over every group; this one only touches those that the events are in. The
 integers are the same, bit for bit, up to the carry between the limbs of a sum of squares (`aggregate.normalise`).
 """
 
@@ -19,7 +19,7 @@ __all__ = ["accumulate"]
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
-# Long, as the blocks are larger than the second-level cache: each row of them is then brought there once for many events.
+# Long, as a block is larger than the second-level cache: each of its rows is brought there once for many events.
 _CHUNK = 65_536
 _ROUND = (
     1.5 * 2.0**52
@@ -52,22 +52,18 @@ def accumulate(ints: Ints, floats: Floats, index: Index, values: Sequence[Floats
         where = index[part].astype(np.intp, copy=False)
         np.add.at(ints[0], where, 1)
         for m, column in enumerate(columns):
-            _add(ints, floats, where, column[part], m, layout, nulls=nulls[m])
+            kept = np.flatnonzero(~np.isnan(column[part])) if nulls[m] else None
+            if kept is None:
+                _add((ints, floats), where, column[part], m, layout)
+            else:
+                _add((ints, floats), where.take(kept), column[part].take(kept), m, layout)
 
 
-def _add(  # noqa: PLR0917 (the arrays of one chunk, passed by the loop above)
-    ints: Ints,
-    floats: Floats,
-    where: NDArray[np.intp],
-    column: Floats,
-    m: int,
-    layout: Layout,
-    *,
-    nulls: bool,
+def _add(
+    blocks: tuple[Ints, Floats], where: NDArray[np.intp], column: Floats, m: int, layout: Layout
 ) -> None:
-    if nulls:
-        kept = np.flatnonzero(~np.isnan(column))
-        where, column = where.take(kept), column.take(kept)
+    """Add values of one metric, none of them null."""
+    ints, floats = blocks
     steps = _steps(column, layout.metrics[m])
     np.add.at(ints[layout.n(m)], where, 1)
     np.add.at(ints[layout.sum(m)], where, steps)

@@ -1,4 +1,4 @@
-"""The panes of one shard that are arrays over all of its cells, and sums of neighbouring ones for windows of many panes.
+"""The panes of one shard that are arrays over all its cells, and sums of neighbours for windows of many panes.
 
 A sum is made when a window first needs it and dropped when one of its panes changes, so it is never out of date.
 """

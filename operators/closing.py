@@ -68,21 +68,27 @@ def close(store: PaneStore, window: Window, first_us: int, last_us: int, cells: 
         s for pane in store.blocks.panes(low, high) for s in window.starts(pane) if first_us <= s <= last_us
     }
     for start_us in sorted(starts):
-        number = start_us // window.slide_us
-        own = window.panes(start_us)
-        total = store.blocks.total(own.start, own.stop)
-        listed = table.between(number * cells, (number + 1) * cells)
-        if len(listed.key):
-            total = total.copy()
-            total.add_table(listed, cells)
-            table = _without(table, listed)
-        rank, ints, floats = total.touched()
-        agents = None if members is None else members.count(rank + number * cells)
-        yield Sums(np.full(len(rank), start_us), rank, agents, ints, floats)
+        found, table = _of_blocks(store, window, start_us, table, cells)
+        agents = None if members is None else members.count(found.key + start_us // window.slide_us * cells)
+        yield Sums(np.full(len(found.key), start_us), found.key, agents, found.ints, found.floats)
     if len(table.key):
         number_of, rank = np.divmod(table.key, cells)
         agents = None if members is None else members.count(table.key)
         yield Sums(number_of * window.slide_us, rank, agents, table.ints, table.floats)
+
+
+def _of_blocks(
+    store: PaneStore, window: Window, start_us: int, table: Table, cells: int
+) -> tuple[Table, Table]:
+    """Return the rows of a window that has blocks, by rank, and `table` without the rows that went into them."""
+    panes, number = window.panes(start_us), start_us // window.slide_us
+    total = store.blocks.total(panes.start, panes.stop)
+    listed = table.between(number * cells, (number + 1) * cells)
+    if len(listed.key):
+        total = total.copy()
+        total.add_table(listed, cells)
+        table = _without(table, listed)
+    return total.touched(), table
 
 
 def revisions_of(start_us: NDArray[np.int64], revisions: Mapping[int, int]) -> NDArray[np.int32]:

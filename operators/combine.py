@@ -1,15 +1,15 @@
 """Batches to what shards add up: one piece per (lateness, shard), in the form that costs least (`operators.pieces`).
 
-    panes x cells few against the rows      blocks: the batch is reduced onto the whole grid; sums are shipped, not events
+    panes x cells few against the rows      blocks: the batch is reduced onto the grid; sums are shipped, not events
     panes x shards few against the rows     rows: a cell is touched about once, so the events are as small as their sums
     many panes                              tables: the cells touched, sorted
 
 Which of them only changes the cost: the sums are exact.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +22,9 @@ from kernels.lateness import START_US
 from kernels.panes import Window, base_pane_us
 from kernels.schema import Columns
 from kernels.shards import ShardMap
-from operators.batch import Batch, take
-from operators.pieces import Piece
+from operators.batch import Batch, length, take
+from operators.message import Message
+from operators.pieces import Block, Piece
 from operators.recent_pairs import RecentPairs
 from operators.split import Panes, Split
 
@@ -47,16 +48,6 @@ class Group:
     def agents(self) -> bool:
         """Whether a window counts distinct agents."""
         return any(w.agents for w in self.windows)
-
-
-class Message(NamedTuple):
-    """What one batch tells one shard: its pieces, and how far the partition has come."""
-
-    shard: int
-    partition: int
-    watermark_us: int
-    idle: bool
-    pieces: tuple[Piece, ...]
 
 
 def groups_of(windows: Sequence[Window], cells: int) -> tuple[Group, ...]:
@@ -100,76 +91,79 @@ class Combine:
         self._keys = [str(k) for k in range(shards.shards)]
         self._recent = [RecentPairs() if g.agents else None for g in groups]
 
-    def __call__(self, batch: Batch) -> Iterator[tuple[str, Message]]:
-        """Yield what `batch` tells each shard."""
-        pieces: list[list[Piece]] = [[] for _ in self._keys]
-        if len(batch):
-            columns = batch.columns
-            cells = self._backend.cells(self._grid, columns["x_m"], columns["y_m"], columns["z_m"])
-            for number, each in enumerate(self._groups):
-                self._group(number, each, batch, cells, pieces)
-        everyone = batch.idle or self._crosses(batch)
-        for shard, own in enumerate(pieces):
-            if own or everyone:
-                yield (
-                    self._keys[shard],
-                    Message(shard, batch.partition, batch.watermark_us, batch.idle, tuple(own)),
-                )
+    def __call__(self, batch: Batch) -> list[tuple[str, Message]]:
+        """Return what `batch` tells each shard."""
+        return self._run([batch])
 
-    def _crosses(self, batch: Batch) -> bool:
+    def many(self, batches: Sequence[Batch]) -> list[tuple[str, Message]]:
+        """Return what `batches` tell each shard: those of a partition that follow one another in one message.
+
+        A message costs as much as some thousand events, whatever it holds, and between processes several times that.
+        """
+        runs = (list(run) for _, run in groupby(batches, key=lambda batch: batch.partition))
+        return [each for run in runs for each in self._run(run)]
+
+    def _run(self, batches: Sequence[Batch]) -> list[tuple[str, Message]]:
+        """Return the messages of batches of one partition."""
+        pieces: list[list[Piece]] = [[] for _ in self._keys]
+        for number, each in enumerate(self._groups):
+            sums: dict[int, Block] = {}
+            for batch in batches:
+                if len(batch):
+                    self._group(number, each, batch, pieces, sums)
+            _deal(self._split.blocks(number, sums), pieces)
+        last = batches[-1]
+        everyone = last.idle or self._crosses(batches)
+        return [
+            (key, Message(shard, last.partition, last.watermark_us, last.idle, tuple(own)))
+            for shard, (key, own) in enumerate(zip(self._keys, pieces, strict=True))
+            if own or everyone
+        ]
+
+    def _crosses(self, batches: Sequence[Batch]) -> bool:
         """Whether the partition's watermark passed the edge of a pane: only then can a window close."""
-        return batch.resumed or any(
-            (batch.before_us - g.lateness_us) // g.pane_us
-            != (batch.watermark_us - g.lateness_us) // g.pane_us
+        before_us, after_us = batches[0].before_us, batches[-1].watermark_us
+        return any(batch.resumed for batch in batches) or any(
+            (before_us - g.lateness_us) // g.pane_us != (after_us - g.lateness_us) // g.pane_us
             for g in self._groups
         )
 
     def _group(
-        self, number: int, each: Group, batch: Batch, cells: NDArray[np.int32], pieces: list[list[Piece]]
+        self, number: int, each: Group, batch: Batch, pieces: list[list[Piece]], sums: dict[int, Block]
     ) -> None:
         columns, first = batch.columns, None
         if batch.behind_us is None and batch.before_us > START_US:
-            # No row lies behind by more than the least lateness, so that in most batches no look at the times is needed.
+            # No row lies behind by more than the least lateness: most batches need no look at the times.
             first = (batch.before_us - self._groups[0].lateness_us) // each.pane_us
             first = first if first == batch.watermark_us // each.pane_us else None
         elif batch.behind_us is not None and bool((behind := batch.behind_us > each.lateness_us).any()):
-            kept = np.flatnonzero(~behind)
-            columns, cells = take(columns, kept), cells[kept]
-        for start in range(0, len(cells), MAX_BATCH_EVENTS):
-            part = slice(start, start + MAX_BATCH_EVENTS)
-            own = {name: values[part] for name, values in columns.items()}
-            self._part(number, _panes(own["time_us"], each.pane_us, first), own, cells[part], pieces)
+            columns = take(columns, np.flatnonzero(~behind))
+        for start in range(0, length(columns), MAX_BATCH_EVENTS):
+            own = {name: values[start : start + MAX_BATCH_EVENTS] for name, values in columns.items()}
+            self._part(number, _panes(own["time_us"], each.pane_us, first), own, pieces, sums)
 
     def _part(
-        self, number: int, panes: Panes, columns: Columns, cells: NDArray[np.int32], pieces: list[list[Piece]]
+        self, number: int, panes: Panes, columns: Columns, pieces: list[list[Piece]], sums: dict[int, Block]
     ) -> None:
+        cells = self._backend.cells(self._grid, columns["x_m"], columns["y_m"], columns["z_m"])
         values = [columns[m.name] for m in self._layout.metrics]
-        rows = len(cells)
-        if panes.count * self._grid.size <= _DENSE * rows:
-            found = self._split.blocks(number, panes, cells, values)
-        elif panes.count * len(self._keys) * _LEAST_RUN <= rows:
-            found = self._split.rows(number, panes, cells, values)
+        if panes.count * self._grid.size <= _DENSE * len(cells):
+            self._split.add(sums, panes, cells, values)
+        elif panes.count * len(self._keys) * _LEAST_RUN <= len(cells):
+            _deal(self._split.rows(number, panes, cells, values), pieces)
         else:
-            found = self._split.tables(number, panes, cells, values)
+            _deal(self._split.tables(number, panes, cells, values), pieces)
         recent = self._recent[number]
         if recent is not None:
-            self._add_pairs(recent, panes, cells, columns["agent_id"], found)
-        for shard, piece in found.items():
-            pieces[shard].append(piece)
+            # Only what was not just shipped: an agent mostly stays in its cell, so few of the pairs are new.
+            key = panes.keyed(cells, self._grid.size).astype(np.int64) + panes.first * self._grid.size
+            new = np.flatnonzero(recent.unseen(key, columns["agent_id"]))
+            _deal(self._split.pairs(number, panes, key[new], columns["agent_id"][new]), pieces)
 
-    def _add_pairs(
-        self,
-        recent: RecentPairs,
-        panes: Panes,
-        cells: NDArray[np.int32],
-        agent_id: NDArray[np.uint64],
-        found: dict[int, Piece],
-    ) -> None:
-        """Add to the pieces the pairs that were not just shipped: an agent mostly stays in its cell, so they are few."""
-        key = panes.index(cells, self._grid.size).astype(np.int64) + panes.first * self._grid.size
-        new = np.flatnonzero(recent.unseen(key, agent_id))
-        for shard, pairs in self._split.pairs(key[new], agent_id[new]).items():
-            found[shard] = found[shard]._replace(pairs=pairs)
+
+def _deal(found: dict[int, Piece], pieces: list[list[Piece]]) -> None:
+    for shard, piece in found.items():
+        pieces[shard].append(piece)
 
 
 def _panes(time_us: NDArray[np.int64], pane_us: int, only: int | None) -> Panes:

@@ -1,4 +1,4 @@
-"""What a batch tells a shard, in three forms that add up to the same integers; whoever combines the batch picks the cheapest.
+"""What a batch tells a shard, in three forms that add up to the same integers; the cheapest is sent.
 
 A *block* is a whole shard of one pane, reduced; *rows* are the events themselves, split by shard; a *table* lists the
 cells touched in any number of panes.
@@ -39,10 +39,10 @@ class Block(NamedTuple):
         return self._replace(ints=self.ints.copy(), floats=self.floats.copy())
 
     def touched(self) -> Table:
-        """Return the cells with events, keyed by rank."""
+        """Return the cells with events, keyed by rank; copies, since a block may go on growing."""
         rows = np.flatnonzero(self.ints[0] != 0)  # of bool: a third of the time
         if len(rows) == self.ints.shape[1]:
-            return Table(rows + self.first_rank, self.ints, self.floats)
+            return Table(rows + self.first_rank, self.ints.copy(), self.floats.copy())  # without a gather
         return Table(rows + self.first_rank, self.ints.take(rows, axis=1), self.floats.take(rows, axis=1))
 
 
@@ -65,17 +65,11 @@ class Piece(NamedTuple):
     """What one batch adds to one shard, for the windows of one lateness."""
 
     group: int
+    first_pane: int  # no pane of the piece is before it
     table: Table | None = None
     blocks: tuple[Block, ...] = ()
     rows: tuple[Rows, ...] = ()
     pairs: Pairs | None = None
-
-    def oldest_pane(self, cells: int) -> int | None:
-        """Return the number of the first pane touched; None if there is none."""
-        panes = [b.pane for b in self.blocks] + [r.pane for r in self.rows]
-        if self.table is not None and len(self.table.key):
-            panes.append(int(self.table.key[0]) // cells)
-        return min(panes, default=None)
 
     def panes(self, cells: int) -> set[int]:
         """Return the numbers of the panes touched."""
@@ -96,5 +90,6 @@ class Piece(NamedTuple):
         if pairs is not None:
             kept = pairs.key // cells >= pane
             pairs = Pairs(pairs.key[kept], pairs.agent_id[kept])
-        blocks, rows = (tuple(e for e in own if e.pane >= pane) for own in (self.blocks, self.rows))
-        return gone, Piece(self.group, table, blocks, rows, pairs)  # type: ignore[arg-type]
+        blocks = tuple(b for b in self.blocks if b.pane >= pane)
+        rows = tuple(r for r in self.rows if r.pane >= pane)
+        return gone, Piece(self.group, self.first_pane, table, blocks, rows, pairs)

@@ -21,10 +21,12 @@ from kernels.panes import Window
 from kernels.shards import ShardMap
 from operators.batch import Tally
 from operators.closing import Closed, close, last_start, revisions_of
-from operators.combine import Group, Message
+from operators.combine import Group
+from operators.message import Message
 from operators.pane_store import PaneStore
 from operators.pieces import Piece
 from operators.state import pack, unpack
+from operators.worker_thread import keep_thread_state
 
 __all__ = ["Closed", "ShardWindows", "WindowConfig", "WindowStep"]
 
@@ -81,7 +83,8 @@ class ShardWindows:
         self._idle = [False] * config.partitions
         self._watermark_us = START_US
         self._panes: tuple[tuple[_Panes, ...], ...] = ()  # by group
-        self._covered_us = tuple(self._last_covered(g) for g in config.groups)
+        self._next_final_us = START_US
+        self._look_ahead()
         self._revisions: dict[str, dict[int, int]] = {w.name: {} for g in config.groups for w in g.windows}
         if state is not None:
             self._restore(unpack("windows", _VERSION, state))
@@ -118,7 +121,7 @@ class ShardWindows:
     def _restore(self, state: dict[str, Any]) -> None:
         self._watermarks, self._idle = state["watermarks"], state["idle"]
         self._watermark_us, self._revisions = state["watermark_us"], state["revisions"]
-        self._covered_us = tuple(self._last_covered(g) for g in self._config.groups)
+        self._look_ahead()
         self._open(state["shard"])
         for group, saved in zip(self._panes, state["stores"], strict=True):
             for panes, each in zip(group, saved, strict=True):
@@ -141,9 +144,7 @@ class ShardWindows:
 
     def _add(self, piece: Piece, amended: dict[str, set[int]]) -> int:
         """Add a piece; note the closed windows that it changes; return how many of its events came past the horizon."""
-        oldest = piece.oldest_pane(self._cells)
-        pane_us = self._config.groups[piece.group].pane_us
-        behind = oldest is not None and oldest * pane_us <= self._covered_us[piece.group]
+        behind = piece.first_pane * self._config.groups[piece.group].pane_us <= self._covered_us[piece.group]
         forgotten = 0
         for panes in self._panes[piece.group]:
             kept = piece
@@ -158,9 +159,11 @@ class ShardWindows:
             panes.store.add(kept)
         return forgotten
 
-    def _last_covered(self, group: Group) -> int:
-        """Return the last time that a closed window of `group` covers."""
-        return max(last_start(w, self._watermark_us) + w.length_us - 1 for w in group.windows)
+    def _look_ahead(self) -> None:
+        """Note what the windows closed so far cover, by group, and the watermark at which the next one closes."""
+        groups, now_us = self._config.groups, self._watermark_us
+        self._covered_us = [max(last_start(w, now_us) + w.length_us - 1 for w in g.windows) for g in groups]
+        self._next_close_us = min(_next_closes_us(w, now_us) for g in groups for w in g.windows)
 
     def _amend(self, store: PaneStore, window: Window, starts: set[int]) -> list[Closed]:
         revisions = self._revisions[window.name]
@@ -174,15 +177,17 @@ class ShardWindows:
         before_us, now_us = self._watermark_us, max(self._watermark_us, min(awake, default=START_US))
         if now_us == before_us:
             return []
-        found = []
-        for panes in (p for group in self._panes for p in group):
-            for window in panes.windows:
-                first, last = last_start(window, before_us), last_start(window, now_us)
-                if last > first:
-                    found += self._close(panes.store, window, first + window.slide_us, last)
         self._watermark_us = now_us
-        self._covered_us = tuple(self._last_covered(g) for g in self._config.groups)
-        self._forget(max(min(self._watermarks), now_us - self._config.horizon_us))
+        found = []
+        if now_us >= self._next_close_us:
+            for panes in (p for group in self._panes for p in group):
+                for window in panes.windows:
+                    first_us, last_us = (last_start(window, at_us) for at_us in (before_us, now_us))
+                    found += self._close(panes.store, window, first_us + window.slide_us, last_us)
+            self._look_ahead()
+        final_us = max(min(self._watermarks), now_us - self._config.horizon_us)
+        if final_us >= self._next_final_us:
+            self._forget(final_us)
         return found
 
     def _close(self, store: PaneStore, window: Window, first_us: int, last_us: int) -> list[Closed]:
@@ -195,6 +200,9 @@ class ShardWindows:
 
     def _forget(self, final_us: int) -> None:
         """Drop the panes of windows that are final at `final_us`."""
+        self._next_final_us = min(
+            _next_closes_us(w, final_us) for g in self._config.groups for w in g.windows
+        )
         floors: list[tuple[PaneStore, int, int]] = []
         for panes in (p for group in self._panes for p in group):
             firsts_us = [last_start(w, final_us) + w.slide_us for w in panes.windows]
@@ -217,6 +225,7 @@ class WindowStep(StatefulBatchLogic[Message, "Closed | Tally", bytes]):
     """
 
     def __init__(self, windows: ShardWindows) -> None:
+        keep_thread_state()  # here, as Bytewax makes this in the worker's thread
         self._windows = windows
 
     def on_batch(self, values: list[Message]) -> tuple[Sequence[Closed | Tally], bool]:
@@ -226,3 +235,8 @@ class WindowStep(StatefulBatchLogic[Message, "Closed | Tally", bytes]):
     def snapshot(self) -> bytes:
         """Return the state of the shard."""
         return self._windows.snapshot()
+
+
+def _next_closes_us(window: Window, watermark_us: int) -> int:
+    """Return the watermark that closes the first window still open at `watermark_us`."""
+    return window.closes_us(last_start(window, watermark_us) + window.slide_us)

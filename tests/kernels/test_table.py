@@ -3,6 +3,7 @@
 from collections import defaultdict
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -59,11 +60,19 @@ def test_spread_puts_each_pane_into_its_windows(
     assert _as_dict(found) == _grouped(expected)
 
 
-@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), max_size=30))
-def test_distinct_pairs_are_a_set(pairs: list[tuple[int, int]]) -> None:
-    """Pairs come out sorted and once, and `count_of` counts them by key."""
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), max_size=30), st.sampled_from([1, 2**40]))
+def test_distinct_pairs_are_a_set(pairs: list[tuple[int, int]], apart: int) -> None:
+    """Pairs come out once, by key, and `count_of` counts them; whether keys lie close or far apart."""
     keys, members = zip(*pairs, strict=True) if pairs else ((), ())
-    key, member = distinct_pairs(np.array(keys, np.int64), np.array(members, np.uint64))
-    assert list(zip(key.tolist(), member.tolist(), strict=True)) == sorted(set(pairs))
+    key, member = distinct_pairs(np.array(keys, np.int64) * apart, np.array(members, np.uint64))
+    assert (np.diff(key) >= 0).all()
+    assert sorted(zip((key // apart).tolist(), member.tolist(), strict=True)) == sorted(set(pairs))
     wanted = np.arange(5)
-    assert count_of(key, wanted).tolist() == [len({m for k, m in pairs if k == w}) for w in wanted.tolist()]
+    assert count_of(key, wanted * apart).tolist() == [len({m for k, m in pairs if k == w}) for w in range(5)]
+
+
+def test_colliding_hashes_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Members whose hashes are the same still count once each."""
+    monkeypatch.setattr("kernels.table.mix64", lambda values: np.zeros(len(values), np.uint64))
+    key, member = distinct_pairs(np.array([7, 7, 7, 8]), np.array([1, 2, 1, 1], np.uint64))
+    assert list(zip(key.tolist(), member.tolist(), strict=True)) == [(7, 1), (7, 2), (8, 1)]

@@ -1,0 +1,58 @@
+"""`python -m benchmarks`: every row of the table, in under ten minutes; exit code 0 whether or not targets are met."""
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from benchmarks import cluster, flow, growth, kernel, memory, parquet, promises, scoring
+from benchmarks.report import draw, show, terminal, write
+from benchmarks.row import Effort, Row
+
+ROWS: dict[str, Callable[[Effort], Iterator[Row]]] = {
+    "kernel": kernel.rows,
+    "flow": flow.rows,
+    "processes": cluster.rows,
+    "million": flow.snapshot_rows,
+    "sliding": flow.window_rows,
+    "parquet": parquet.rows,
+    "scoring": scoring.rows,
+    "memory": memory.rows,
+    "growth": growth.rows,
+    "promises": promises.rows,
+}
+_OUT = Path("out/benchmarks")
+
+
+def main() -> None:
+    """Run the rows that were asked for."""
+    asked = _arguments()
+    effort = Effort(runs=1, share=0.1) if asked.quick else Effort()
+    console, found, start = terminal(), list[Row](), time.perf_counter()
+    for name in asked.only or ROWS:
+        with console.status(f"{name}, {time.perf_counter() - start:.0f} s so far"):
+            found += ROWS[name](effort)
+    show(found, console)
+    write(found, asked.out / "results.json")
+    draw(found, asked.out / "results.png")
+    console.print(
+        f"{time.perf_counter() - start:.0f} s; {asked.out / 'results.json'} and results.png beside it"
+    )
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument(
+        "--only",
+        action="append",
+        choices=ROWS,
+        metavar="NAME",
+        help=f"one of {', '.join(ROWS)}; may be repeated",
+    )
+    parser.add_argument("--quick", action="store_true", help="a tenth of the events, one timed run")
+    parser.add_argument("--out", type=Path, default=_OUT, help="folder for results.json and results.png")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

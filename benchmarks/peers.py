@@ -1,0 +1,231 @@
+"""The same job by others, each as a user would write it well: count and sum per (second, cell), 64 x 64 cells.
+
+    aura                the flow of benchmarks.flow: frames in, exact sums out
+    sketch              frames and numpy on Bytewax by hand: no checks, no late rule, float sums, one process
+    bytewax             fold_window, an event an item
+    bytewax-tuned       events as items, folded by flat_map_batch with numpy before one stateful step
+    polars              group_by in memory on one thread
+
+The rate is the slope between two sizes, so that start-up does not count. Each run is a process of its own.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from typing import Any
+
+import bytewax.operators as op
+import numpy as np
+from bytewax.dataflow import Dataflow
+from bytewax.inputs import DynamicSource, StatelessSourcePartition
+from bytewax.operators import StatefulBatchLogic
+from bytewax.operators.windowing import EventClock, TumblingWindower, fold_window
+from bytewax.testing import run_main
+
+from benchmarks.job import SECOND_US, Counter, Job, flow_of, frames
+from benchmarks.report import show, terminal
+from benchmarks.row import Row
+from kernels.frame import decode_frame
+
+_SIDE = 64
+_ALIGNED = datetime(2026, 1, 1, tzinfo=UTC)
+_SIZES = {"bytewax": (200_000, 1_000_000)}  # at 25,000 events/s; the others 2 and 20 million
+_GOALS = {"bytewax": 3000.0, "bytewax-tuned": 10.0, "polars": 1.5, "sketch": None}
+
+
+def columns(events: int) -> dict[str, np.ndarray]:
+    """Return the events as columns: the frames of the job, one behind the other."""
+    job = Job(events, partitions=1)
+    made = [decode_frame(data).columns for data in frames(job, 0)]
+    turns = [
+        {**made[k % len(made)], "time_us": made[k % len(made)]["time_us"] + k * job.step_us}
+        for k in range(-(-events // job.rows))
+    ]
+    return {name: np.concatenate([turn[name] for turn in turns])[:events] for name in turns[0]}
+
+
+class _Lists(DynamicSource[Any], StatelessSourcePartition[Any]):
+    """Lists of items, made before the clock starts."""
+
+    def __init__(self, lists: list[list[Any]]) -> None:
+        self._lists = iter(lists)
+
+    def build(self, step_id: str, worker_index: int, worker_count: int) -> "_Lists":
+        """Return itself: one worker."""
+        return self
+
+    def next_batch(self) -> list[Any]:
+        """Return the next list."""
+        return next(self._lists)
+
+
+def _events(events: int, rows: int = 4096) -> list[list[tuple[int, float, float, float]]]:
+    """Return lists of (time_us, x, y, value)."""
+    found = columns(events)
+    tuples = list(zip(*(found[name].tolist() for name in ("time_us", "x_m", "y_m", "m0")), strict=True))
+    return [tuples[first : first + rows] for first in range(0, events, rows)]
+
+
+def aura(events: int) -> float:
+    """Time AURA."""
+    flow, _ = flow_of(Job(events))
+    return _timed(lambda: run_main(flow))
+
+
+def bytewax(events: int) -> float:
+    """Time fold_window with an event an item."""
+    items = [
+        [
+            (f"{int(x * _SIDE)},{int(y * _SIDE)}", (_ALIGNED + timedelta(microseconds=t), v))
+            for t, x, y, v in part
+        ]
+        for part in _events(events)
+    ]
+    flow, counter = Dataflow("peer"), Counter()
+    stream = op.input("events", flow, _Lists(items))
+    clock = EventClock(lambda item: item[0], wait_for_system_duration=timedelta(seconds=0.2))
+    windower = TumblingWindower(align_to=_ALIGNED, length=timedelta(seconds=1))
+    folded = fold_window("fold", stream, clock, windower, lambda: (0, 0.0), _fold, _merge)
+    op.output("count", op.flat_map("drop", folded.down, lambda _: ()), counter)
+    return _timed(lambda: run_main(flow))
+
+
+def _fold(total: tuple[int, float], item: tuple[datetime, float]) -> tuple[int, float]:
+    return total[0] + 1, total[1] + item[1]
+
+
+def _merge(one: tuple[int, float], other: tuple[int, float]) -> tuple[int, float]:
+    return one[0] + other[0], one[1] + other[1]
+
+
+class _Seconds(StatefulBatchLogic[Any, Any, Any]):
+    """Adds partials up by second; emits a second once the next but one has begun."""
+
+    def __init__(self) -> None:
+        self._open: dict[int, np.ndarray] = {}
+
+    def on_batch(self, values: list[Any]) -> tuple[list[Any], bool]:
+        """Add, close."""
+        for second, partial in values:
+            if second in self._open:
+                self._open[second] += partial
+            else:
+                self._open[second] = partial.copy()
+        newest = max(self._open)
+        return [self._open.pop(s) for s in sorted(self._open) if s < newest - 1], StatefulBatchLogic.RETAIN
+
+    def snapshot(self) -> None:
+        """Return nothing: there is no recovery here."""
+
+
+def _partials(times_us: Any, x: Any, y: Any, values: Any) -> list[tuple[str, Any]]:
+    """Return count and sum by cell of each second."""
+    second = times_us // SECOND_US
+    first, size = int(second.min()), _SIDE * _SIDE
+    index = (second - first) * size + (x * _SIDE).astype(np.int32) * _SIDE + (y * _SIDE).astype(np.int32)
+    seconds = int(second.max()) - first + 1
+    count = np.bincount(index, minlength=seconds * size).reshape(seconds, size)
+    total = np.bincount(index, values, minlength=seconds * size).reshape(seconds, size)
+    return [("all", (first + k, np.stack([count[k], total[k]]))) for k in range(seconds)]
+
+
+def tuned(events: int) -> float:
+    """Time events as items, folded with numpy a list at a time."""
+
+    def fold(items: list[tuple[int, float, float, float]]) -> list[tuple[str, Any]]:
+        array = np.array(items)
+        return _partials(array[:, 0].astype(np.int64), array[:, 1], array[:, 2], array[:, 3])
+
+    return _by_second(_events(events, rows=65_536), fold)
+
+
+def sketch(events: int) -> float:
+    """Time frames as items, folded with numpy a frame at a time."""
+    job = Job(events, partitions=1)
+    made, shift = frames(job, 0), job.step_us
+
+    def fold(items: list[tuple[int, bytes]]) -> Iterator[tuple[str, Any]]:
+        for number, data in items:
+            c = decode_frame(data).columns
+            yield from _partials(c["time_us"] + number * shift, c["x_m"], c["y_m"], c["m0"])
+
+    return _by_second([[(k, made[k % len(made)])] for k in range(events // job.rows)], fold)
+
+
+def _by_second(lists: list[list[Any]], fold: Callable[[list[Any]], Any]) -> float:
+    flow = Dataflow("peer")
+    partials = op.flat_map_batch("fold", op.input("events", flow, _Lists(lists)), fold)
+    closed = op.stateful_batch("seconds", partials, lambda _: _Seconds())
+    op.output("count", op.flat_map("drop", closed, lambda _: ()), Counter())
+    return _timed(lambda: run_main(flow))
+
+
+def polars(events: int) -> float:
+    """Time polars; the number of its threads is in the environment of the process."""
+    import polars as pl  # noqa: PLC0415 (reads its number of threads when it is imported)
+
+    frame = pl.DataFrame({name: values for name, values in columns(events).items() if name != "agent_id"})
+    cell = [(pl.col(axis) * _SIDE).cast(pl.Int32).alias(axis) for axis in ("x_m", "y_m")]
+
+    def grouped(part: pl.DataFrame) -> pl.DataFrame:
+        by = part.lazy().group_by((pl.col("time_us") // SECOND_US).alias("second"), *cell)
+        return by.agg(pl.len(), pl.col("m0").cast(pl.Float64).sum()).collect()
+
+    grouped(frame.head(1000))  # its first query costs half a second
+    return _timed(lambda: grouped(frame))
+
+
+_PEERS: dict[str, Callable[[int], float]] = {
+    "aura": aura, "sketch": sketch, "bytewax": bytewax, "bytewax-tuned": tuned, "polars": polars,
+}  # fmt: skip
+
+
+def _timed(job: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    job()
+    return time.perf_counter() - start
+
+
+def _slope(name: str, runs: int) -> float:
+    """Return M events/s between the two sizes, the median of runs in processes of their own."""
+    small, large = _SIZES.get(name, (2_000_000, 20_000_000))
+    seconds = {size: statistics.median(_seconds(name, size) for _ in range(runs)) for size in (small, large)}
+    return (large - small) / (seconds[large] - seconds[small]) / 1e6
+
+
+def _seconds(name: str, events: int) -> float:
+    command = [sys.executable, "-m", "benchmarks.peers", "--one", name, "--events", str(events)]
+    environment = os.environ | {"POLARS_MAX_THREADS": "1"}
+    return float(json.loads(subprocess.run(command, check=True, capture_output=True, env=environment).stdout))
+
+
+def main() -> None:
+    """Run every peer and AURA; print AURA's rate by theirs."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.peers")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--one", choices=_PEERS, help=argparse.SUPPRESS)
+    parser.add_argument("--events", type=int, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.one:
+        print(json.dumps(_PEERS[asked.one](asked.events)))
+        return
+    own = _slope("aura", asked.runs)
+    rows = [Row("aura", own, "M events/s", note="2 M against 20 M events, 2 partitions, one process")]
+    for name, goal in _GOALS.items():
+        rate = _slope(name, asked.runs)
+        sizes = " against ".join(f"{n / 1e6:g} M" for n in _SIZES.get(name, (2_000_000, 20_000_000)))
+        what = f"aura against {name} ({rate:.3g} M events/s)"
+        rows.append(Row(what, own / rate, "x", goal, note=f"{name}: {sizes} events"))
+    show(rows, terminal())
+    print(f"polars {version('polars')} on one thread; bytewax {version('bytewax')}, one worker")
+
+
+if __name__ == "__main__":
+    main()
