@@ -39,7 +39,9 @@ class Assembled:
     account: Tally
 
 
-def assemble(settings: Settings, *, sink: str = "files", until_end: bool = False) -> Assembled:
+def assemble(
+    settings: Settings, *, sink: str = "files", until_end: bool = False, given: Input | None = None
+) -> Assembled:
     """Build the flow of cells that `settings` describes.
 
     Parameters
@@ -50,13 +52,15 @@ def assemble(settings: Settings, *, sink: str = "files", until_end: bool = False
         `files` or `kafka`.
     until_end
         A Kafka source stops at what is the end now.
+    given
+        An opened input, in place of the source that `settings` names.
 
     Raises
     ------
     AuraError
         The source cannot be opened, or a stage does not fit it.
     """
-    given = open_input(settings, until_end=until_end)
+    given = given or open_input(settings, until_end=until_end)
     plan = Plan.of(settings, columns=given.columns, partitions=given.partitions)
     progress, account = Progress(), Tally()
     target = open_sink(settings, sink, model=plan.cell_model, account=account)

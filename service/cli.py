@@ -10,14 +10,17 @@ import typer
 
 from kernels.errors import AuraError, ConfigError
 from service import (
+    archive,
     cluster,
     collect,
     config,
     deadletters_command,
     hosts,
     produce_command,
+    replay,
     run,
     topics_command,
+    verify,
 )
 
 # Scale by processes: a second thread gains scoring nothing, and processes that are forked want few. Before numpy loads.
@@ -42,6 +45,9 @@ app.add_typer(config.app, name="config")
 app.add_typer(deadletters_command.app, name="deadletters")
 app.add_typer(topics_command.app, name="topics")
 app.command("run", epilog=run.EXAMPLES)(run.command)
+app.command("archive", epilog=archive.EXAMPLES)(archive.command)
+app.command("replay", epilog=replay.EXAMPLES)(replay.command)
+app.command("verify", epilog=verify.EXAMPLES)(verify.command)
 app.command("collect", epilog="Example: aura collect --out out")(collect.command)
 
 

@@ -40,12 +40,15 @@ class Job:
         A Kafka source stops at what is the end when the run begins.
     console
         Who is told.
+    given
+        An opened input to read in place of the source that `settings` names.
     """
 
     settings: Settings
     sink: str
     until_end: bool
     console: Console
+    given: Input | None = None
 
     def run(self) -> dict[str, Any]:
         """Run to the end of the source, and say what came out and where; return the summary.
@@ -75,7 +78,7 @@ class Job:
 
     def _run(self, options: dict[str, Any]) -> dict[str, Any] | None:
         """Return the summary; None if the run was stopped before its end."""
-        made = assemble(self.settings, sink=self.sink, until_end=self.until_end)
+        made = assemble(self.settings, sink=self.sink, until_end=self.until_end, given=self.given)
         self._announce(made.input, made.plan)
         directory, start = self.settings.sink.directory, time.perf_counter()
         fence(made.sink)
