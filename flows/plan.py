@@ -30,6 +30,7 @@ from operators.stages import (
     transform_rows,
 )
 from operators.window import Closed, ShardWindows, WindowConfig, WindowStep
+from operators.withdrawn import withdrawals
 
 __all__ = ["Named", "Plan"]
 
@@ -160,6 +161,7 @@ class Plan:
                     yield key, alerts
             if len(cells):
                 yield key, cells
+            yield from ((key, gone) for gone in withdrawals(item, cells))
 
     @property
     def cell_model(self) -> str | None:

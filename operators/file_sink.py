@@ -18,11 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
-from operators.batch import Alerts, DeadLetter, Late, Tally
-from operators.cells import Cells
+from operators.batch import Tally
 from operators.guard import StepError
-from operators.result_tables import Output, tables_of
-from operators.session import Sessions
+from operators.result_tables import Output, Row, tables_of
 from operators.state import pack, unpack
 
 __all__ = ["PARTS", "FileSink", "clear_parts", "read_parts", "read_tallies"]
@@ -69,7 +67,7 @@ class _Partition(StatefulSinkPartition[Output, bytes]):
         self._directory, self._name = directory, name
         state = unpack("files", _VERSION, resume_state) if resume_state is not None else {}
         self._next, self._tally = state.get("next", 0), Tally(**state.get("tally", {}))
-        self._buffer: list[Cells | Sessions | Alerts | Late | DeadLetter] = []
+        self._buffer: list[Row] = []
         for path in directory.glob(f"*-{name}-*"):
             if int(path.name.split("-")[2].split(".")[0]) >= self._next:
                 path.unlink()

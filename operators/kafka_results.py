@@ -10,7 +10,7 @@
 An id says what a record is about, whatever it says: a restarted writer finds by it what stands there already
 (`operators.committed`). A result of more than 4 MiB is cut into parts; the header `part` says which of how many. The
 header `revision` numbers what was said about one id; the last in the log is the answer, which is also what compaction
-keeps.
+keeps. A result that is taken back has no rows, in 0 of 0 parts.
 """
 
 import json
@@ -30,7 +30,9 @@ from operators.cell_records import CELLS_TYPE, JSON_TYPE, decode_cells, encode_c
 from operators.cells import Cells
 from operators.ingest import FRAME_TYPE
 from operators.kafka_sessions import decode_session, encode_sessions
+from operators.result_tables import Row
 from operators.session import Sessions
+from operators.withdrawn import Withdrawn
 
 __all__ = ["TOPICS", "Message", "decode_output", "encode_output"]
 
@@ -44,6 +46,8 @@ TOPICS = {
 """The topic of each kind of result, before the prefix of the configuration."""
 
 Headers = list[tuple[str, bytes]]
+
+_NO_PART = b"0/0"
 
 
 class Message(NamedTuple):
@@ -64,12 +68,7 @@ class Message(NamedTuple):
         return digest.digest()
 
 
-def encode_output(
-    output: Cells | Sessions | Alerts | Late | DeadLetter,
-    *,
-    json_rows: bool = False,
-    model: str | None = None,
-) -> Iterator[Message]:
+def encode_output(output: Row, *, json_rows: bool = False, model: str | None = None) -> Iterator[Message]:
     """Yield the records of an output.
 
     Parameters
@@ -81,6 +80,8 @@ def encode_output(
     """
     if isinstance(output, Cells):
         return _encode_cells(output, json_rows, model)
+    if isinstance(output, Withdrawn):
+        return iter((_encode_withdrawn(output, json_rows),))
     if isinstance(output, Sessions):
         return (
             Message("sessions", key, key, value, [("content-type", JSON_TYPE.encode())], revision)
@@ -93,9 +94,7 @@ def encode_output(
     return iter((_encode_dead_letter(output),))
 
 
-def decode_output(
-    kind: str, key: str, value: bytes, headers: Mapping[str, bytes]
-) -> Cells | Sessions | Alerts | Late | DeadLetter:
+def decode_output(kind: str, key: str, value: bytes, headers: Mapping[str, bytes]) -> Row:
     """Return the output that a record was made from.
 
     Raises
@@ -104,6 +103,9 @@ def decode_output(
         It was not made by `encode_output`.
     """
     try:
+        if kind == "cells" and headers.get("part") == _NO_PART:
+            window, start_us, shard = key.split("/")
+            return Withdrawn(int(shard), window, int(start_us), int(headers["revision"]))
         if kind == "cells":
             return decode_cells(value, headers)
         if kind == "sessions":
@@ -138,6 +140,14 @@ def _encode_cells(cells: Cells, json_rows: bool, model: str | None) -> Iterator[
             key = f"{window}/{start_us[first]}/{cells.shard}" + (f"/{part}" if part else "")
             more = [*headers, ("part", b"%d/%d" % (part, parts))]
             yield Message("cells", key, key, value, more, int(revision[first]))
+
+
+def _encode_withdrawn(gone: Withdrawn, json_rows: bool) -> Message:
+    none = {"start_us": np.empty(0, np.int64)}
+    value = b"[]" if json_rows else encode_cells(gone.window, gone.shard, none, as_json=False)
+    key = f"{gone.window}/{gone.start_us}/{gone.shard}"
+    headers = [("content-type", (JSON_TYPE if json_rows else CELLS_TYPE).encode()), ("part", _NO_PART)]
+    return Message("cells", key, key, value, headers, gone.revision)
 
 
 def _encode_late(late: Late) -> Iterator[Message]:

@@ -6,13 +6,13 @@ from typing import Any
 import pyarrow as pa
 
 from kernels.errors import AuraError, BadRecord
-from operators.batch import Alerts, DeadLetter, Late
 from operators.cells import Cells
 from operators.kafka_reader import read_committed, topic_partitions
 from operators.kafka_results import TOPICS, decode_output
 from operators.kafka_sessions import Standing
-from operators.result_tables import tables_of
+from operators.result_tables import Row, tables_of
 from operators.session import Sessions
+from operators.withdrawn import Withdrawn
 
 __all__ = ["read_outputs", "read_results"]
 
@@ -40,12 +40,12 @@ def read_results(
     AuraError
         A topic is missing, or has a record that no sink of ours has written.
     """
-    outputs: list[Cells | Sessions | Alerts | Late | DeadLetter] = []
+    outputs: list[Row] = []
     sessions = Standing()
-    last: dict[str, dict[int, Cells]] = {}
+    last: dict[str, dict[int, Cells | Withdrawn]] = {}
     for kind in kinds:
         for key, headers, output in read_outputs(options, kind, prefix=prefix, run=run):
-            if isinstance(output, Cells):
+            if isinstance(output, Cells | Withdrawn):
                 _put(last, key, headers["part"], output)
             elif isinstance(output, Sessions):
                 sessions.put(output)
@@ -57,7 +57,7 @@ def read_results(
 
 def read_outputs(
     options: Mapping[str, Any], kind: str, *, prefix: str, run: str | None = None
-) -> Iterator[tuple[str, dict[str, bytes], Cells | Sessions | Alerts | Late | DeadLetter]]:
+) -> Iterator[tuple[str, dict[str, bytes], Row]]:
     """Yield the key, the headers and the output of each committed record of a kind, in the order of each partition."""
     topic = prefix + TOPICS[kind]
     starts = {(topic, k): 0 for k in range(topic_partitions(options, topic))}
@@ -74,7 +74,9 @@ def read_outputs(
         yield key, headers, output
 
 
-def _put(last: dict[str, dict[int, Cells]], key: str, part: bytes, cells: Cells) -> None:
+def _put(
+    last: dict[str, dict[int, Cells | Withdrawn]], key: str, part: bytes, cells: Cells | Withdrawn
+) -> None:
     """Put a part of a result in place of the one before; drop parts that the result no longer has."""
     number, count = map(int, part.split(b"/"))
     parts = last.setdefault("/".join(key.split("/")[:3]), {})

@@ -11,10 +11,14 @@ from operators.alerts import FIELDS
 from operators.batch import Alerts, DeadLetter, Late, Tally
 from operators.cells import Cells, cell_columns
 from operators.session import Sessions, session_columns
+from operators.withdrawn import Withdrawn
 
-__all__ = ["KINDS", "Output", "empty_cells", "empty_sessions", "empty_tables", "tables_of"]
+__all__ = ["KINDS", "Output", "Row", "empty_cells", "empty_sessions", "empty_tables", "tables_of"]
 
-Output = Cells | Sessions | Alerts | Late | DeadLetter | Tally
+Row = Cells | Withdrawn | Sessions | Alerts | Late | DeadLetter
+"""What becomes rows of a table."""
+
+Output = Row | Tally
 """What reaches a sink."""
 
 KINDS = ("cells", "sessions", "alerts", "late", "dead_letters")
@@ -34,16 +38,17 @@ _LATE = pa.schema(
 )
 
 
-def tables_of(outputs: Sequence[Cells | Sessions | Alerts | Late | DeadLetter]) -> dict[str, pa.Table]:
+def tables_of(outputs: Sequence[Row]) -> dict[str, pa.Table]:
     """Return the outputs as one table a kind; kinds without output are left out."""
-    cells = [o for o in outputs if isinstance(o, Cells) and len(o)]
+    cells = [_cells(o) for o in outputs if isinstance(o, Cells) and len(o)]
+    cells += [_withdrawn(o) for o in outputs if isinstance(o, Withdrawn)]
     sessions = [o for o in outputs if isinstance(o, Sessions)]
     alerts = [row for o in outputs if isinstance(o, Alerts) for row in o.rows]
     late = [o for o in outputs if isinstance(o, Late)]
     dead = [o for o in outputs if isinstance(o, DeadLetter)]
     found = {}
     if cells:
-        found["cells"] = pa.concat_tables([_cells(c) for c in cells], promote_options="default")
+        found["cells"] = pa.concat_tables(cells, promote_options="default")
     if sessions:
         found["sessions"] = pa.concat_tables([_cells(s) for s in sessions], promote_options="default")
     if alerts:
@@ -83,6 +88,18 @@ def _cells(cells: Cells | Sessions) -> pa.Table:
     names = pa.array(cells.windows, pa.string())
     arrays["window"] = pa.DictionaryArray.from_arrays(pa.array(cells.columns["window"], pa.int32()), names)
     arrays["shard"] = pa.array(np.full(len(cells), cells.shard, np.int32))
+    return pa.table(arrays)
+
+
+def _withdrawn(gone: Withdrawn) -> pa.Table:
+    """Return a row that stands for no rows: `operators.results.last_revisions` takes it out."""
+    arrays = {
+        "window": pa.array([gone.window], pa.string()).dictionary_encode(),
+        "start_us": pa.array([gone.start_us], pa.int64()),
+        "shard": pa.array([gone.shard], pa.int32()),
+        "revision": pa.array([gone.revision], pa.int32()),
+        "withdrawn": pa.array([True]),
+    }
     return pa.table(arrays)
 
 

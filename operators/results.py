@@ -66,7 +66,8 @@ def published(
     """
     tables = {"cells": cells, **empty_tables()} | dict(found)
     if "cells" in found:
-        tables["cells"] = _publish(last_revisions(found["cells"]), cells, model)
+        last = last_revisions(found["cells"])
+        tables["cells"] = _publish(last, cells, model) if last.num_rows else cells
     if sessions is not None:
         stand = standing(found.get("sessions", sessions)).select(sessions.column_names)
         tables["sessions"] = stand.drop_columns("withdrawn")
@@ -85,9 +86,13 @@ def write_files(directory: Path, tables: Mapping[str, pa.Table]) -> None:
 def last_revisions(cells: pa.Table) -> pa.Table:
     """Return the rows of the last revision of each (window, start, shard).
 
-    A later revision replaces all rows of the earlier one: a cell that a filter let pass before may be gone.
+    A later revision replaces all rows of the earlier one: a cell that a filter let pass before may be gone, or all of
+    them (`operators.withdrawn`).
     """
-    return _last(cells, _WINDOW)
+    last = _last(cells, _WINDOW)
+    if "withdrawn" not in last.column_names:
+        return last
+    return last.filter(pc.is_null(last["withdrawn"])).drop_columns("withdrawn")
 
 
 def standing(sessions: pa.Table) -> pa.Table:
