@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.aggregate import Layout
+from kernels.consensus import Ballot, Consensus
 from kernels.errors import ConfigError
 from kernels.grid import Grid
 from kernels.group import Index
@@ -50,6 +51,9 @@ class Backend(Protocol):
         self, index: Index, size: int, values: Sequence[NDArray[np.float32]], layout: Layout
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Aggregate a batch by group, as `aggregate.reduce` does."""
+
+    def consensus(self, ballot: Ballot, metric: Metric) -> Consensus:
+        """Count what agents say, and decide, as `consensus.consensus` does."""
 
 
 def get_backend(name: str) -> Backend:

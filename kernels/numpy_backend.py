@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels import aggregate
+from kernels import aggregate, consensus
 from kernels.aggregate import Layout
+from kernels.consensus import Ballot, Consensus
 from kernels.grid import Grid
 from kernels.group import Index
 from kernels.metric import Metric
@@ -49,3 +50,7 @@ class NumpyBackend:
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Aggregate a batch by group."""
         return aggregate.reduce(index, size, values, layout)
+
+    def consensus(self, ballot: Ballot, metric: Metric) -> Consensus:
+        """Count what agents say, and decide."""
+        return consensus.consensus(ballot, metric)

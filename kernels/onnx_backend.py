@@ -12,9 +12,11 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from kernels.aggregate import Layout, checked
+from kernels.consensus import Ballot, Consensus, check_ballot
 from kernels.grid import Grid
 from kernels.group import Index
 from kernels.metric import Metric
+from kernels.onnx_consensus import consensus_graph
 from kernels.onnx_graphs import cells_graph, gather_graph, quantise_graph, reduce_graph
 from kernels.onnx_session import open_session
 from kernels.shards import ShardMap
@@ -24,7 +26,7 @@ __all__ = ["OnnxBackend"]
 
 _LEAST_LENGTH = 1024
 
-Key = tuple[str, Grid | ShardMap | Metric | Layout]
+Key = tuple[str, Grid | ShardMap | Metric | Layout | tuple[Metric, int]]
 
 
 class OnnxBackend:
@@ -95,6 +97,19 @@ class OnnxBackend:
             if square:
                 ints[layout.lo(m)], ints[layout.hi(m)] = split_limbs(ints[layout.lo(m)])
         return ints, floats + np.float32(0.0)  # no -0.0
+
+    def consensus(self, ballot: Ballot, metric: Metric) -> Consensus:
+        """Count what agents say, and decide."""
+        check_ballot(ballot)
+        size, options = ballot.size, ballot.options
+        session = self._session(("consensus", (metric, options)), lambda: consensus_graph(metric, options))
+        feed = {
+            "group": _fill(ballot.group.astype(np.int64, copy=False), size),
+            "values": _fill(ballot.values, np.nan),
+            "ballots": _fill(ballot.votes.astype(np.int64, copy=False), -1),
+            "size": np.array([size + 1]),
+        }
+        return Consensus(**{name: rows[:size] for name, rows in _run(session, feed).items()})
 
     def _session(self, key: Key, build: Callable[[], bytes]) -> onnxruntime.InferenceSession:
         if key not in self._sessions:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from kernels.metric import Metric
 from kernels.panes import Window
 
-__all__ = ["Row", "account", "windows"]
+__all__ = ["Row", "account", "agree", "windows"]
 
 
 class Row(NamedTuple):
@@ -85,4 +85,23 @@ def _statistics(rows: Sequence[Row], metrics: Sequence[Metric]) -> dict[str, Any
         found[f"{metric.name}_var"] = math.nan if var is None else float(var / scale**2)
         found[f"{metric.name}_min"] = min(values, default=math.nan)
         found[f"{metric.name}_max"] = max(values, default=math.nan)
+    return found
+
+
+def agree(
+    agents: Sequence[tuple[int, float, int]], groups: int, metric: Metric
+) -> list[tuple[Fraction | None, int, int]]:
+    """Return for each group the mean of its agents' values, the option with most votes (-1: none), and the votes for it.
+
+    An agent is (group, value or NaN, vote or -1). The mean is rounded to float64.
+    """
+    found = []
+    for group in range(groups):
+        values = [Fraction(v) for g, v, _ in agents if g == group and not math.isnan(v)]
+        steps = [round(v * Fraction(metric.scale)) for v in values]
+        mean = Fraction(sum(steps) / (len(steps) * metric.scale)) if steps else None
+        votes = [vote for g, _, vote in agents if g == group and vote >= 0]
+        top = max((votes.count(vote) for vote in votes), default=0)
+        choice = min((vote for vote in votes if votes.count(vote) == top), default=-1)
+        found.append((mean, choice, top))
     return found
