@@ -1,6 +1,6 @@
 """Errors that a user meets: each says what is wrong and what to do about it."""
 
-__all__ = ["AuraError", "BadRecord", "ConfigError"]
+__all__ = ["AuraError", "AwayError", "BadRecord", "ConfigError", "LostError"]
 
 
 class AuraError(Exception):
@@ -25,6 +25,14 @@ class AuraError(Exception):
 
 class ConfigError(AuraError):
     """The configuration or the wiring is wrong: raised when a flow is built, never while it runs."""
+
+
+class AwayError(AuraError):
+    """What the flow runs on does not answer just now: the same start may do later."""
+
+
+class LostError(AuraError):
+    """What the flow needs to go on exactly is gone, or is not what it can read: no further start would change that."""
 
 
 class BadRecord(AuraError):

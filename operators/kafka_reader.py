@@ -16,7 +16,7 @@ from kafka.record import memory_records
 from kafka.record.default_records import DefaultRecord, DefaultRecordBatch
 from kafka.record.util import decode_varint
 
-from kernels.errors import AuraError, BadRecord, ConfigError
+from kernels.errors import AuraError, AwayError, BadRecord, ConfigError
 from operators.kafka_records import REFUSED
 from operators.unpack import unpack_batch
 
@@ -63,13 +63,13 @@ def open_consumer(options: Mapping[str, Any], **more: Any) -> KafkaConsumer:
 
 
 def connected(client: Callable[..., Any], options: Mapping[str, Any], more: Mapping[str, Any]) -> Any:
-    """Return a client of kafka-python; `AuraError` where no broker answers."""
+    """Return a client of kafka-python; `AwayError` where no broker answers."""
     ours = {"bootstrap_timeout_ms": ANSWER_MS, "allow_auto_create_topics": False, "kafka_client": _Client}
     try:
         return client(**{**ours, **options, **more})
     except KafkaTimeoutError as error:
         servers = ",".join(options["bootstrap_servers"])
-        raise AuraError(f"no Kafka broker answers at {servers}", "Start one with `make broker`") from error
+        raise AwayError(f"no Kafka broker answers at {servers}", "Start one with `make broker`") from error
 
 
 def topic_partitions(options: Mapping[str, Any], topic: str) -> int:
@@ -148,10 +148,10 @@ def ask(
 
 
 def failed(what: str, error: KafkaError) -> AuraError:
-    """Return the error of a run that Kafka has ended."""
-    return AuraError(
-        f"{what} failed: {error!r}", "See to the broker and start again: the run resumes where it was"
-    )
+    """Return the error of a run that Kafka has ended: an `AwayError` where it may answer later."""
+    kind = AwayError if error.retriable else AuraError
+    hint = "See to the broker. Start again: the run goes on from its last snapshot, and writes nothing twice"
+    return kind(f"{what} failed: {error!r}", hint)
 
 
 def _open_transaction(part: TopicPartition, position: int, patience_s: float) -> AuraError:

@@ -1,8 +1,8 @@
 """Sessions as Kafka records, and back: a JSON object each, under window/agent/start, so that each can be withdrawn.
 
-A log is read in its order: a session replaces what stands of its agent and overlaps it, and one that is withdrawn
-leaves. A crash can lose a withdrawal, if what was published just before it is joined at once the second time; that is
-why the session counts that comes last, and not the key alone.
+Of each key the last record counts, and one that is withdrawn does not stand. A crash can lose a withdrawal: what an idle
+partition let be published just before it is, the second time, joined at once to the session that it is a part of. So a
+session that lies within another of its agent does not stand either; DECISIONS.md shows why no session that is true can.
 """
 
 from collections.abc import Iterator
@@ -60,22 +60,36 @@ def _column(name: str, scalar: Scalar) -> NDArray[Any]:
 
 
 class Standing:
-    """The sessions that stand after what was read of a log."""
+    """The sessions that stand after what was read of a log.
+
+    Examples
+    --------
+    >>> Standing().rows()
+    []
+    """
 
     def __init__(self) -> None:
-        self._agents: dict[tuple[str, int], list[Sessions]] = {}
+        self._agents: dict[tuple[str, int], dict[int, Sessions]] = {}
 
     def put(self, session: Sessions) -> None:
         """Take the next row of the log."""
         columns = session.columns
-        key = session.windows[0], int(columns["agent_id"][0])
-        apart = [other for other in self._agents.get(key, ()) if not _overlap(columns, other.columns)]
-        self._agents[key] = apart if columns["withdrawn"][0] else [*apart, session]
+        own = self._agents.setdefault((session.windows[0], int(columns["agent_id"][0])), {})
+        start_us = int(columns["start_us"][0])
+        own.pop(start_us, None)
+        if not columns["withdrawn"][0]:
+            own[start_us] = session
 
     def rows(self) -> list[Sessions]:
         """Return what stands, a row each."""
-        return [session for sessions in self._agents.values() for session in sessions]
+        return [session for own in self._agents.values() for session in _outermost(own)]
 
 
-def _overlap(one: dict[str, NDArray[Any]], other: dict[str, NDArray[Any]]) -> bool:
-    return bool(one["start_us"][0] < other["end_us"][0] and other["start_us"][0] < one["end_us"][0])
+def _outermost(own: dict[int, Sessions]) -> Iterator[Sessions]:
+    """Yield the sessions of an agent that lie within no other, by their start."""
+    covered_us: int | None = None
+    for start_us in sorted(own):
+        end_us = int(own[start_us].columns["end_us"][0])
+        if covered_us is None or end_us > covered_us:
+            covered_us = end_us
+            yield own[start_us]

@@ -24,11 +24,11 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
-from kernels.errors import AuraError
+from kernels.errors import LostError
 from kernels.schema import MAX_RECORD_BYTES
 from operators.batch import Tally
 from operators.committed import Committed
-from operators.kafka_reader import connected, read_committed
+from operators.kafka_reader import connected, failed, read_committed
 from operators.kafka_results import TOPICS, Message, encode_output
 from operators.kafka_run import Run
 from operators.result_tables import Output
@@ -168,7 +168,7 @@ class _Partition(StatefulSinkPartition[Output, bytes]):
             return {"next": starts, "tally": {}, "committed": []}
         state = unpack("kafka_sink", _VERSION, resume_state)
         if (state["run"], state["partitions"]) != (run.id, partitions):
-            raise AuraError(
+            raise LostError(
                 f"the saved state is of run {state['run']} with {state['partitions']} sink partitions, "
                 f"this is run {run.id} with {partitions}",
                 "Start it as it was, or with an empty recovery directory: then it is a run of its own",
@@ -232,7 +232,4 @@ def _or_die(what: str) -> Iterator[None]:
     try:
         yield
     except KafkaError as error:
-        raise AuraError(
-            f"{what} failed: {error!r}",
-            "Start again: the run resumes from its last snapshot, and what was committed is not written twice",
-        ) from error
+        raise failed(what, error) from error

@@ -21,7 +21,7 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from kafka import OffsetAndMetadata, TopicPartition
 from kafka.errors import KafkaError, OffsetOutOfRangeError
 
-from kernels.errors import AuraError
+from kernels.errors import LostError
 from operators.batch import Batch
 from operators.drain import DRAIN
 from operators.ingest import Ingest, IngestConfig
@@ -233,11 +233,11 @@ class _Partition(StatefulSourcePartition[Batch, bytes]):
     def _place(self) -> str:
         return f"{self._part.topic}[{self._part.partition}]"
 
-    def _gone(self, position: int, first: int, end: int) -> AuraError:
+    def _gone(self, position: int, first: int, end: int) -> LostError:
         what = f"offsets {position} to {first - 1} are gone: retention has passed them before they were read"
         if position > end:
             what = f"there is no offset {position}, the next one is {end}: the topic was made anew, or has lost records"
-        return AuraError(
+        return LostError(
             f"{self._place()}: {what}",
             "Results that need them would be wrong. Replay them from an archive, or begin anew with an empty recovery "
             f"directory: then the run starts at offset {first}",

@@ -9,7 +9,7 @@ from typing import Any
 import msgpack
 import numpy as np
 
-from kernels.errors import AuraError
+from kernels.errors import LostError
 
 __all__ = ["pack", "unpack"]
 
@@ -27,15 +27,15 @@ def unpack(kind: str, version: int, data: bytes) -> dict[str, Any]:
 
     Raises
     ------
-    AuraError
+    LostError
         The state is of another step or version, or is damaged.
     """
     try:
         got_kind, got_version, state = msgpack.unpackb(data, ext_hook=_decode, strict_map_key=False)
     except (ValueError, TypeError, msgpack.UnpackException) as error:
-        raise AuraError(f"the saved state of {kind} cannot be read ({error})", _START_AFRESH) from error
+        raise LostError(f"the saved state of {kind} cannot be read ({error})", _START_AFRESH) from error
     if (got_kind, got_version) != (kind, version):
-        raise AuraError(
+        raise LostError(
             f"the saved state is {got_kind} version {got_version}, expected {kind} version {version}",
             _START_AFRESH,
         )

@@ -2,7 +2,7 @@
 
 after a healthy span     no wait; the count starts anew
 the failure before was just now    0.1 s, and twice as long each time, at most 30 s
-10 failures without an epoch done in between    no further start
+10 failures without an epoch done in between    no further start; those for which the flow is not to blame do not count
 """
 
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Backoff:
     _in_vain: int = 0
     _progress: int = -1
 
-    def after_failure(self, *, up_s: float, progress: int) -> float | None:
+    def after_failure(self, *, up_s: float, progress: int, vain: bool = True) -> float | None:
         """Return the seconds to wait before the next start; None: it makes no sense any more.
 
         Parameters
@@ -41,8 +41,10 @@ class Backoff:
             How long the flow had been running.
         progress
             The epoch it had come to.
+        vain
+            Whether the failure counts.
         """
-        self._in_vain = self._in_vain + 1 if progress == self._progress else 1
+        self._in_vain = (self._in_vain if progress == self._progress else 0) + vain
         self._progress = progress
         self._row = 1 if up_s >= HEALTHY_S else self._row + 1
         if self._in_vain >= _TRIES:

@@ -2,7 +2,7 @@
 
     a process ends, or misses its heartbeats      the others cannot go on: all are killed; start again
     one fails in a way that no start can change   give up
-    many failures without an epoch done           give up
+    many failures without an epoch done           give up, unless the brokers are away: they may come back
     asked to scale                                drain; start with the other number
     asked to stop                                 drain; what is left is in the recovery store
     all sources are at their end                  collect the results
@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from kernels.errors import AuraError, ConfigError
+from kernels.errors import AuraError, ConfigError, LostError
 from operators.batch import Tally
 from service.backoff import Backoff
 from service.processes import BEAT_S, Process
@@ -195,13 +195,13 @@ class Supervisor:
 
     def _make_good(self, failure: Failure, *, up_s: float) -> None:
         """Get ready for another start, or raise what makes it useless."""
-        if failure.final:
-            raise ConfigError(failure.reason, failure.hint)
+        if failure.kind in ("config", "lost"):
+            raise (ConfigError if failure.kind == "config" else LostError)(failure.reason, failure.hint)
         self._failed_s, self._epoch = failure.at_s, self.work.store.progress()
-        wait_s = self._backoff.after_failure(up_s=up_s, progress=self._epoch)
+        wait_s = self._backoff.after_failure(up_s=up_s, progress=self._epoch, vain=failure.kind != "away")
         if wait_s is None:
             raise AuraError(f"gave up after many starts without progress: {failure.reason}", failure.hint)
-        if self.shrink:
+        if self.shrink and failure.kind == "died":
             self.size = max(1, self.size - 1)
         when = f"in {wait_s:g} s" if wait_s else "at once"
         self.tell(f"{failure.reason}; starting again {when} with {_processes(self.size)}")

@@ -6,9 +6,10 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from kernels.errors import AuraError, AwayError, ConfigError, LostError
 from service.processes import BEAT_S, KILLED, Process
 
-__all__ = ["HANG_S", "Failure", "check", "check_beats", "end"]
+__all__ = ["HANG_S", "Failure", "check", "check_beats", "end", "kind_of"]
 
 HANG_S = 2.0
 """A process without a heartbeat for so long is dead."""
@@ -16,12 +17,27 @@ _REASON_S = 0.5  # when one fails the others do too, and the reason may come las
 
 
 class Failure(Exception):
-    """A start that came to no end; `final` where another would not either."""
+    """A start that came to no end.
 
-    def __init__(self, reason: str, hint: str = "", *, final: bool = False) -> None:
+    Parameters
+    ----------
+    reason, hint
+        For the user.
+    kind
+        `died`: a process has ended from outside, or hangs. `failed`: a step has. `away`: what it runs on does not answer.
+        `config`, `lost`: no other start would come to an end either.
+    """
+
+    def __init__(self, reason: str, hint: str = "", *, kind: str = "died") -> None:
         super().__init__(reason)
-        self.reason, self.hint, self.final = reason, hint, final
+        self.reason, self.hint, self.kind = reason, hint, kind
         self.at_s = time.monotonic()
+
+
+def kind_of(error: AuraError) -> str:
+    """Return the kind of failure that an error is."""
+    kinds = {ConfigError: "config", LostError: "lost", AwayError: "away"}
+    return next((kind for known, kind in kinds.items() if isinstance(error, known)), "failed")
 
 
 def check(team: Sequence[Process]) -> None:
@@ -71,10 +87,10 @@ def _words(team: Sequence[Process]) -> dict[str, Any]:
     """Return the words of the highest rank about a failure."""
     failed = [words for process in team for words in process.said if words["say"] == "failed"]
     died = [f"{process.name} {process.died}" for process in team if process.died is not None]
-    failed.append({"rank": 0, "message": ", ".join(died), "hint": "", "final": False})
+    failed.append({"rank": 0, "message": ", ".join(died), "hint": "", "kind": "died"})
     return max(failed, key=lambda words: words["rank"])
 
 
 def _reason(team: Sequence[Process]) -> Failure:
     words = _words(team)
-    return Failure(words["message"], words["hint"], final=words["final"])
+    return Failure(words["message"], words["hint"], kind=words["kind"])

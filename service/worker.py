@@ -20,13 +20,14 @@ from bytewax.testing import cluster_main
 from flows.assemble import Assembled, assemble
 from flows.settings.root import Settings
 from flows.sinks import fence
-from kernels.errors import AuraError, ConfigError
+from kernels.errors import AuraError
 from operators.batch import Tally
 from operators.drain import DRAIN
 from service.collect import collect, places
 from service.engine import engine
 from service.processes import Channel
 from service.recovery import Store
+from service.team import kind_of
 from service.witness import witness
 
 __all__ = ["LOG", "Work"]
@@ -106,16 +107,11 @@ class Work:
 def _failed(error: BaseException, log: Path) -> dict[str, Any]:
     """Return the words for what has failed; a panic of the engine only tells that another process has ended."""
     if isinstance(error, AuraError):
-        known = {"message": error.message, "hint": error.hint, "final": isinstance(error, ConfigError)}
+        known = {"message": error.message, "hint": error.hint, "kind": kind_of(error)}
         return {"say": "failed", "rank": 1} | known
     message, rank = f"{type(error).__name__}: {error}", int(isinstance(error, Exception))
-    return {
-        "say": "failed",
-        "rank": rank,
-        "message": message,
-        "hint": f"The traceback is in {log}",
-        "final": False,
-    }
+    hint = f"The traceback is in {log}"
+    return {"say": "failed", "rank": rank, "message": message, "hint": hint, "kind": "failed"}
 
 
 def _drain(number: int, frame: object) -> None:  # noqa: ARG001 (signal names them)

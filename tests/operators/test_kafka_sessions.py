@@ -59,6 +59,17 @@ def test_a_log_tells_what_stands() -> None:
     assert sorted(found) == [(0, 25), (40, 45)]
 
 
+def test_what_stands_does_not_depend_on_where_a_crash_fell() -> None:
+    """The whole of a session may stand in the log before a part of it that a repetition publishes and withdraws."""
+    whole, part, withdrawn = (0, 25, 0, False), (20, 25, 0, False), (20, 25, 1, True)
+    for log in ([whole], [whole, part], [whole, part, withdrawn], [part, whole], [part, withdrawn, whole]):
+        standing = Standing()
+        for row in log:
+            standing.put(sessions(row))
+        (found,) = standing.rows()
+        assert (found.columns["start_us"][0], found.columns["end_us"][0]) == (0, 25)
+
+
 @given(st.data())
 def test_a_damaged_record_is_refused(data: st.DataObject) -> None:
     """Whatever bytes stand in the topic, reading them raises BadRecord or gives a row."""
