@@ -9,7 +9,7 @@ LOCK := $(BIN)/uv pip compile pyproject.toml --universal --fork-strategy fewest 
 	--no-emit-index-url --custom-compile-command "make lock" --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench broker broker-stop lock clean
+.PHONY: help run test lint format bench bench-peers broker broker-stop lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,8 +31,11 @@ format: .venv/.stamp-dev ## put the code into the form that lint asks for
 	@$(BIN)/ruff check --fix-only
 	@$(BIN)/ruff format
 
-bench: .venv/.stamp-dev ## measure throughput
+bench: .venv/.stamp-dev ## measure everything with a target, in under ten minutes
 	@$(BIN)/python -m benchmarks
+
+bench-peers: .venv/.stamp-dev ## the same job by Bytewax alone and by polars, beside AURA
+	@$(BIN)/python -m benchmarks.peers
 
 broker: .venv/.stamp ## start a real Kafka broker on 127.0.0.1:9092 and leave it running
 	@$(BROKER) start

@@ -1,4 +1,4 @@
-"""The rows as a table on the terminal, as results.json, and as a chart on a log scale."""
+"""The rows as a table on the terminal and as JSON, with what they were measured on."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from rich.table import Table
 
 from benchmarks.row import Row
 
-__all__ = ["draw", "settings", "show", "terminal", "write"]
+__all__ = ["settings", "show", "terminal", "write"]
 
 _PACKAGES = ("bytewax", "numpy", "pyarrow", "kafka-python", "onnxruntime-gpu", "polars")
 
@@ -60,37 +60,6 @@ def write(rows: Sequence[Row], path: Path) -> None:
     found: list[dict[str, Any]] = [asdict(row) | {"met": row.met, "ratio": row.ratio} for row in rows]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({**settings(), "rows": found}, indent=2) + "\n")
-
-
-def draw(rows: Sequence[Row], path: Path) -> None:
-    """Draw the rates, each with its target and what it stands beside."""
-    import matplotlib as mpl  # noqa: PLC0415 (slow to import, and a run of one row does without)
-
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt  # noqa: PLC0415
-
-    rates = [row for row in rows if row.unit == "M events/s"]
-    figure, axes = plt.subplots(figsize=(9, 0.6 + 0.45 * len(rates)), layout="constrained")
-    places = range(len(rates))
-    axes.barh(
-        places,
-        [row.value for row in rates],
-        color=["#4a7fb5" if row.met is not False else "#b5564a" for row in rates],
-    )
-    for place, row in zip(places, rates, strict=True):
-        if row.target is not None:
-            axes.plot([row.target] * 2, [place - 0.4, place + 0.4], color="black", linewidth=1.5)
-        if row.peer_value is not None:
-            axes.plot(row.peer_value, place, marker="D", color="black", markersize=4)
-    axes.set_yticks(places, [row.what for row in rates], fontsize=8)
-    axes.invert_yaxis()
-    axes.set_xscale("log")
-    axes.set_xlabel(
-        "million events a second (bar: measured, line: target, diamond: peer or limit of the same run)"
-    )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
 
 
 def _digits(value: float) -> str:
