@@ -2,19 +2,22 @@
 
 from dataclasses import dataclass
 
+import bytewax.operators as op
 from bytewax.dataflow import Dataflow
+from bytewax.inputs import FixedPartitionedSource
 from bytewax.outputs import FixedPartitionedSink
 
-from flows import cells
 from flows.plan import Plan
 from flows.settings.root import Settings
 from flows.sinks import open_sink
 from flows.sources import Input, open_input
-from operators.batch import Tally
+from operators.batch import Batch, Tally
+from operators.guard import guarded
 from operators.progress import Progress
 from operators.result_tables import Output
+from operators.stages import over_events
 
-__all__ = ["Assembled", "assemble"]
+__all__ = ["Assembled", "assemble", "build"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Assembled:
 def assemble(
     settings: Settings, *, sink: str = "files", until_end: bool = False, given: Input | None = None
 ) -> Assembled:
-    """Build the flow of cells that `settings` describes.
+    """Build the run that `settings` describes.
 
     Parameters
     ----------
@@ -63,6 +66,20 @@ def assemble(
     given = given or open_input(settings, until_end=until_end)
     plan = Plan.of(settings, columns=given.columns, partitions=given.partitions)
     progress, account = Progress(), Tally()
-    target = open_sink(settings, sink, model=plan.cell_model, account=account)
-    flow = cells.build(given.build(plan.ingest, progress), target, plan)
+    target = open_sink(settings, sink, model=plan.cell_model, further=tuple(plan.tables), account=account)
+    flow = build(given.build(plan.ingest, progress), target, plan)
     return Assembled(given, plan, flow, target, progress, account)
+
+
+def build(
+    source: FixedPartitionedSource[Batch, bytes], sink: FixedPartitionedSink[Output, bytes], plan: Plan
+) -> Dataflow:
+    """Return the flow of `plan`: source -> row stages -> every part, and the account -> the one sink."""
+    flow = Dataflow("aura")
+    batches = op.input("source", flow, source)
+    for stage in plan.row_stages:
+        batches = op.map(stage.name, batches, guarded(stage.name, over_events(stage.run)))
+    outputs = [part.attach(batches) for part in plan.parts.values()]
+    outputs.append(op.flat_map("account", batches, plan.account))
+    op.output("sink", op.merge("outputs", *outputs), sink)
+    return flow

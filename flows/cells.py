@@ -1,55 +1,77 @@
-"""The flow of AURA's cells: events in, statistics per (window, cell) out.
+"""The flow of cells: events in, statistics per (window, cell) out.
 
-source -> row stages -> combine -> window (by shard) -> cells -> cell stages -> one sink
-|                                                      |
-+-> session combine -> session (by shard) -------------+
-|                                                      |
-+-> account: late, dead letters, alerts, tally  -------+
+batches -> combine -> window (by shard) -> cells -> cell stages -+-> results
+       |                                                         |
+       +-> session combine -> session (by shard) -> sessions ----+
 """
 
 import os
+from dataclasses import dataclass
 
 import bytewax.operators as op
-from bytewax.dataflow import Dataflow
-from bytewax.inputs import FixedPartitionedSource
-from bytewax.outputs import FixedPartitionedSink
+import pyarrow as pa
+from bytewax.dataflow import Dataflow, Stream
 
-from flows.plan import Plan
+from flows.cell_plan import CellPlan
+from flows.part import Given
+from flows.settings.root import Settings
 from operators.batch import Batch
 from operators.guard import guarded
-from operators.result_tables import Output
-from operators.stages import over_events
+from operators.result_tables import Output, empty_cells, empty_sessions
 
-__all__ = ["build", "from_env"]
+__all__ = ["CellsPart", "from_env"]
 
 
-def build(
-    source: FixedPartitionedSource[Batch, bytes], sink: FixedPartitionedSink[Output, bytes], plan: Plan
-) -> Dataflow:
-    """Return the flow of `plan` from `source` to `sink`."""
-    flow = Dataflow("cells")
-    batches = op.input("source", flow, source)
-    for stage in plan.row_stages:
-        batches = op.map(stage.name, batches, guarded(stage.name, over_events(stage.run)))
-    messages = op.flat_map("combine", batches, guarded("combine", plan.combine))
-    closed = op.stateful_batch("window", messages, plan.window)
-    results = op.flat_map_batch("cells", closed, guarded("cells", plan.results))
-    outputs = [results, op.flat_map("account", batches, plan.account)]
-    if (sessions := plan.sessions) is not None:
+@dataclass(frozen=True)
+class CellsPart:
+    """The windows over cells, and the session windows, as a part of the run."""
+
+    plan: CellPlan
+
+    @classmethod
+    def of(cls, settings: Settings, given: Given) -> "CellsPart":
+        """Build the steps that `settings` describes; ConfigError where a stage or metric does not fit the events."""
+        return cls(CellPlan.of(settings, given))
+
+    @property
+    def steps(self) -> list[str]:
+        """The names of its steps."""
+        return ["combine", "window", *(stage.name for stage in self.plan.cell_stages)]
+
+    @property
+    def tables(self) -> dict[str, pa.Table]:
+        """What it publishes, without rows."""
+        sessions = self.plan.sessions
+        found = {"cells": empty_cells(self.plan.cells.layout)}
+        return found if sessions is None else found | {"sessions": empty_sessions(sessions.config.layout)}
+
+    @property
+    def model(self) -> str | None:
+        """SHA-256 of the model that scores the cells."""
+        return next((m.sha256 for s in self.plan.cell_stages if (m := s.model) is not None), None)
+
+    def attach(self, batches: Stream[Batch]) -> Stream[tuple[str, Output]]:
+        """Add the steps to the flow of `batches`."""
+        plan = self.plan
+        messages = op.flat_map("combine", batches, guarded("combine", plan.combine))
+        closed = op.stateful_batch("window", messages, plan.window)
+        results = op.flat_map_batch("cells", closed, guarded("cells", plan.results))
+        if (sessions := plan.sessions) is None:
+            return results
         fragments = op.flat_map("session_combine", batches, guarded("session_combine", sessions.combine))
         found = op.stateful_batch("session", fragments, sessions.step)
-        outputs.append(op.flat_map_batch("sessions", found, guarded("sessions", sessions.results)))
-    op.output("sink", op.merge("outputs", *outputs), sink)
-    return flow
+        return op.merge(
+            "windows", results, op.flat_map_batch("sessions", found, guarded("sessions", sessions.results))
+        )
 
 
 def from_env() -> Dataflow:
-    """Return the flow that the environment asks for, into part files: `python -m bytewax.run "flows.cells:from_env()"`.
+    """Return the run that the environment asks for, into part files: `python -m bytewax.run "flows.cells:from_env()"`.
 
     `AURA_PROFILE` names the profile (flights), further `AURA_*` variables override it. `aura collect` puts the parts of
     the finished run together.
     """
-    # Here, not above: assemble imports this module for `build`.
+    # Here, not above: assemble imports this module for the part.
     from flows.assemble import assemble  # noqa: PLC0415
     from flows.settings.root import load  # noqa: PLC0415
 

@@ -1,5 +1,6 @@
 """Where results go: files, or topics."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 from bytewax.outputs import FixedPartitionedSink
@@ -15,11 +16,12 @@ from operators.result_tables import Output
 __all__ = ["SINKS", "fence", "open_sink"]
 
 SINKS = ("files", "kafka")
+_OF_ANY_RUN = ("alerts", "late", "dead_letters")
 _RUN_FILE = "kafka_run.json"  # beside the recovery store: what began with it ends with it
 
 
 def open_sink(
-    settings: Settings, kind: str, *, model: str | None, account: Tally
+    settings: Settings, kind: str, *, model: str | None, further: Collection[str], account: Tally
 ) -> FixedPartitionedSink[Output, bytes]:
     """Return the sink of a kind.
 
@@ -31,6 +33,8 @@ def open_sink(
         One of `SINKS`: into `sink.directory`, or into the topics of results.
     model
         SHA-256 of the model that scores the cells.
+    further
+        The kinds of results that the parts of the run publish, beside those that any run may have.
     account
         A Kafka sink adds what became of the events when a bounded run ends; files hold their own.
     """
@@ -43,10 +47,16 @@ def open_sink(
     file = Path(directory) / _RUN_FILE if directory is not None else None
     return KafkaSink(
         options,
-        open_run(options, prefix=prefix, partitions=settings.sink.partitions, file=file),
+        open_run(
+            options,
+            prefix=prefix,
+            partitions=settings.sink.partitions,
+            file=file,
+            kinds=(*further, *_OF_ANY_RUN),
+        ),
         prefix=prefix,
         group=settings.kafka.group,
-        flow="cells",
+        flow="-".join(settings.flows_used),  # runs of other flows are other writers
         partitions=settings.sink.partitions,
         json_rows=settings.sink.json_rows,
         model=model,

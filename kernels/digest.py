@@ -17,6 +17,9 @@ mix64(agent_id), each in the order of (agent_id, start_us, end_us); the number o
 
     session row  = start_us end_us i8, agent_id u8, count i8, then for each metric the same as above
 
+Tables of further kinds have one hash: SHA-256 over the header, then the rows in the order of the kind, all its exact
+columns; a text counts by its SHA-256 (32 bytes).
+
 Only what is published counts, so that anyone who holds the results can recompute it. Sums, means and variances are
 functions of exact integers (kernels.statistics). Floats count by their bits, but every NaN is the same one, and -0.0
 is 0.0.
@@ -33,7 +36,7 @@ from numpy.typing import NDArray
 
 from kernels.hashing import mix64
 
-__all__ = ["Hashes", "combine_digests", "digest", "session_digest", "window_digests"]
+__all__ = ["Hashes", "combine_digests", "digest", "rows_digest", "session_digest", "window_digests"]
 
 Table = Mapping[str, NDArray[Any]]
 Hashes = dict[tuple[str, int], bytes]
@@ -114,6 +117,47 @@ def session_digest(table: Table, windows: Sequence[str]) -> str:
     return combine_digests(_hash_groups(groups, _fields(table, {"window", "part"}), order, starts))
 
 
+def rows_digest(table: Table, order: Sequence[str]) -> str:
+    """Return the digest, in hex, of rows of one kind.
+
+    Parameters
+    ----------
+    table
+        Columns of R rows in any order, hashed in the order of the mapping; arrays of object hold texts.
+    order
+        Columns that tell each row from every other one.
+
+    Raises
+    ------
+    ValueError
+        If they do not.
+
+    Examples
+    --------
+    >>> one = {"time_us": np.array([2, 1]), "name": np.array(["b", "a"], object)}
+    >>> rows_digest(one, ["time_us"]) == rows_digest({k: v[::-1] for k, v in one.items()}, ["time_us"])
+    True
+    """
+    plain, ranks = dict(table), dict(table)
+    for name in (name for name, values in table.items() if values.dtype == object):
+        texts, ranks[name] = np.unique(table[name].astype(str), return_inverse=True)
+        hashes = [hashlib.sha256(text.encode()).digest() for text in texts.tolist()]
+        plain[name] = np.array(hashes, "V32")[ranks[name]]
+    keys = [ranks[name] for name in order]
+    rows = np.lexsort(keys[::-1])
+    if len(rows) > 1 and not np.logical_or.reduce([np.diff(key[rows]) != 0 for key in keys]).all():
+        raise ValueError(f"expected rows that differ in {', '.join(order)}, got two that do not")
+    fields = _fields(plain, set())
+    hasher = hashlib.sha256(_header(fields))
+    for first in range(0, len(rows), _BLOCK):
+        hasher.update(_lay_out(fields, rows[first : first + _BLOCK])[0])
+    return hasher.hexdigest()
+
+
+def _header(fields: Mapping[str, NDArray[Any]]) -> bytes:
+    return b"aura-digest-1\n" + ",".join(fields).encode() + b"\n"
+
+
 def _fields(table: Table, elsewhere: set[str]) -> dict[str, NDArray[Any]]:
     return {name: _canonical(values) for name, values in table.items() if name not in elsewhere}
 
@@ -143,7 +187,7 @@ def _hash_groups(
 ) -> Hashes:
     """Hash each group of rows: they begin at `starts` in the rows' order."""
     window_at = dict(zip(starts, groups, strict=True))
-    header = b"aura-digest-1\n" + ",".join(fields).encode() + b"\n"
+    header = _header(fields)
     hashers = {window: hashlib.sha256(header) for window in window_at.values()}
     cuts = sorted({*starts, *range(0, len(order), _BLOCK), len(order)})
     for first, last in pairwise(cuts):  # rows of one window and of one block

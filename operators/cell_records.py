@@ -6,7 +6,7 @@ A dtype is the numpy text of a little-endian number: "<i4" for cx, cy and cz, "<
 all others. A JSON object has the columns as fields beside `window` and `shard`, null where there is no value.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgpack
@@ -20,14 +20,14 @@ from kernels.rows import decode_rows
 from kernels.schema import MAX_RECORD_BYTES, MAX_TEXT_BYTES, Columns
 from operators.cells import Cells
 
-__all__ = ["CELLS_TYPE", "JSON_TYPE", "decode_cells", "encode_cells", "rows_per_record"]
+__all__ = ["CELLS_TYPE", "JSON_TYPE", "decode_cells", "encode_cells", "read_blocks", "rows_per_record"]
 
 CELLS_TYPE = "application/vnd.aura.cells"
 JSON_TYPE = "application/json"
 
 _VERSION = 1
 _VALUE_BYTES = 4 * 1024 * 1024  # well below what a broker takes, and below what a consumer fetches slowly
-_JSON_BYTES = 48  # of a value with its name, at most on average
+_JSON_BYTES = 48  # of a value with its name, or of a text, at most on average
 _MAX_ROWS = 2**20
 _MAX_COLUMNS = 512
 _HEADERS = ("content-type", "part", "revision")
@@ -37,7 +37,7 @@ _NARROW = {"cx": "<i4", "cy": "<i4", "cz": "<i4", "score": "<f4"}
 
 def rows_per_record(columns: Columns, *, as_json: bool) -> int:
     """Return how many rows of these columns make a record of about 4 MiB."""
-    width = sum(_JSON_BYTES if as_json else values.itemsize for values in columns.values())
+    width = sum(_JSON_BYTES if as_json or v.dtype == object else v.itemsize for v in columns.values())
     return max(_VALUE_BYTES // width, 1)
 
 
@@ -76,7 +76,7 @@ def _read(value: bytes) -> dict[str, Any]:
     for _ in range(reader.count("map", most=5)):
         key = reader.text(most=MAX_TEXT_BYTES)
         if key == "c":
-            fields[key] = _read_blocks(reader, value, fields.get("n", 0))
+            fields[key] = read_blocks(reader, value, fields.get("n", 0), _codes)
         else:
             fields[key] = reader.text(most=MAX_TEXT_BYTES) if key == "window" else reader.integer()
     reader.finish()
@@ -85,7 +85,16 @@ def _read(value: bytes) -> dict[str, Any]:
     return fields
 
 
-def _read_blocks(reader: MsgpackReader, data: bytes, rows: int) -> Columns:
+def read_blocks(
+    reader: MsgpackReader, data: bytes, rows: int, codes: Callable[[str], tuple[str, ...]]
+) -> Columns:
+    """Return columns of `rows` values, given the types that each may have by its name.
+
+    Raises
+    ------
+    BadRecord
+        There are too many, or one has another type or size.
+    """
     if rows > _MAX_ROWS:
         raise BadRecord("too_large", f"{rows} rows, at most {_MAX_ROWS}")
     columns = {}
@@ -95,7 +104,7 @@ def _read_blocks(reader: MsgpackReader, data: bytes, rows: int) -> Columns:
             raise BadRecord("malformed", f"column {name!r} is no array of dtype and bytes")
         code, size = reader.text(most=8), reader.count("bytes", most=MAX_RECORD_BYTES)
         start = reader.skip(size)
-        if code not in _codes(name) or size != rows * int(code[2:]):
+        if code not in codes(name) or size != rows * int(code[2:]):
             raise BadRecord("length", f"column {name!r} has {size} bytes of {code!r}, expected {rows} values")
         columns[name] = np.frombuffer(data, code, rows, start)
     return columns

@@ -6,6 +6,7 @@
     alerts        agent id, or window/cx/cy/cz           kind/agent/time_us/model, or with the cell for the agent
     late          topic/partition/offset/row
     dead_letters  topic/partition/offset/row
+    further       id[/part]                              (`operators.result`)
 
 An id says what a record is about, whatever it says: a restarted writer finds by it what stands there already
 (`operators.committed`). A result of more than 4 MiB is cut into parts; the header `part` says which of how many. The
@@ -30,6 +31,8 @@ from operators.cell_records import CELLS_TYPE, JSON_TYPE, decode_cells, encode_c
 from operators.cells import Cells
 from operators.ingest import FRAME_TYPE
 from operators.kafka_sessions import decode_session, encode_sessions
+from operators.result import KINDS, Result
+from operators.result_records import RESULT_TYPE, decode_result, encode_result
 from operators.result_tables import Row
 from operators.session import Sessions
 from operators.withdrawn import Withdrawn
@@ -42,7 +45,7 @@ TOPICS = {
     "alerts": "aura.alerts",
     "late": "aura.late",
     "dead_letters": "aura.deadletters",
-}
+} | {name: kind.topic for name, kind in KINDS.items()}
 """The topic of each kind of result, before the prefix of the configuration."""
 
 Headers = list[tuple[str, bytes]]
@@ -78,20 +81,22 @@ def encode_output(output: Row, *, json_rows: bool = False, model: str | None = N
     model
         SHA-256 of the model that scored the cells.
     """
-    if isinstance(output, Cells):
-        return _encode_cells(output, json_rows, model)
-    if isinstance(output, Withdrawn):
-        return iter((_encode_withdrawn(output, json_rows),))
-    if isinstance(output, Sessions):
-        return (
-            Message("sessions", key, key, value, [("content-type", JSON_TYPE.encode())], revision)
-            for key, value, revision in encode_sessions(output)
-        )
-    if isinstance(output, Late):
-        return _encode_late(output)
-    if isinstance(output, Alerts):
-        return (_encode_alert(row) for row in output.rows)
-    return iter((_encode_dead_letter(output),))
+    match output:
+        case Cells():
+            yield from _encode_cells(output, json_rows, model)
+        case Withdrawn():
+            yield _encode_withdrawn(output, json_rows)
+        case Sessions():
+            for key, value, revision in encode_sessions(output):
+                yield Message("sessions", key, key, value, [("content-type", JSON_TYPE.encode())], revision)
+        case Result():
+            yield from _encode_result(output, json_rows)
+        case Late():
+            yield from _encode_late(output)
+        case Alerts():
+            yield from map(_encode_alert, output.rows)
+        case DeadLetter():
+            yield _encode_dead_letter(output)
 
 
 def decode_output(kind: str, key: str, value: bytes, headers: Mapping[str, bytes]) -> Row:
@@ -103,23 +108,33 @@ def decode_output(kind: str, key: str, value: bytes, headers: Mapping[str, bytes
         It was not made by `encode_output`.
     """
     try:
-        if kind == "cells" and headers.get("part") == _NO_PART:
-            window, start_us, shard = key.split("/")
-            return Withdrawn(int(shard), window, int(start_us), int(headers["revision"]))
+        if kind in KINDS:
+            return decode_result(kind, key, value, headers)
         if kind == "cells":
-            return decode_cells(value, headers)
+            return _decode_cells(key, value, headers)
         if kind == "sessions":
             return decode_session(value, int(headers["revision"]))
         if kind == "alerts":
             return Alerts([json.loads(value)])
-        topic, partition, offset, row = key.rsplit("/", 3)
-        if kind == "late":
-            where = (np.array([int(n)]) for n in (offset, row, headers["behind_us"]))
-            return Late(topic, int(partition), decode_frame(value).columns, *where)
-        texts = (headers[name].decode() for name in ("content-type", "stage", "reason", "detail"))
-        return DeadLetter(topic, int(partition), int(offset), int(row), value, *texts)
+        return _decode_input(kind, key, value, headers)
     except (KeyError, ValueError) as error:
         raise BadRecord("malformed", f"no {kind} record: {error!r:.200}") from None
+
+
+def _decode_cells(key: str, value: bytes, headers: Mapping[str, bytes]) -> Cells | Withdrawn:
+    if headers.get("part") != _NO_PART:
+        return decode_cells(value, headers)
+    window, start_us, shard = key.split("/")
+    return Withdrawn(int(shard), window, int(start_us), int(headers["revision"]))
+
+
+def _decode_input(kind: str, key: str, value: bytes, headers: Mapping[str, bytes]) -> Late | DeadLetter:
+    topic, partition, offset, row = key.rsplit("/", 3)
+    if kind == "late":
+        where = (np.array([int(n)]) for n in (offset, row, headers["behind_us"]))
+        return Late(topic, int(partition), decode_frame(value).columns, *where)
+    texts = (headers[name].decode() for name in ("content-type", "stage", "reason", "detail"))
+    return DeadLetter(topic, int(partition), int(offset), int(row), value, *texts)
 
 
 def _encode_cells(cells: Cells, json_rows: bool, model: str | None) -> Iterator[Message]:
@@ -148,6 +163,14 @@ def _encode_withdrawn(gone: Withdrawn, json_rows: bool) -> Message:
     key = f"{gone.window}/{gone.start_us}/{gone.shard}"
     headers = [("content-type", (JSON_TYPE if json_rows else CELLS_TYPE).encode()), ("part", _NO_PART)]
     return Message("cells", key, key, value, headers, gone.revision)
+
+
+def _encode_result(result: Result, json_rows: bool) -> Iterator[Message]:
+    content = (JSON_TYPE if json_rows else RESULT_TYPE).encode()
+    for number, (value, part) in enumerate(encode_result(result, as_json=json_rows)):
+        key = result.id + (f"/{number}" if number else "")
+        headers = [("content-type", content), ("part", part.encode())]
+        yield Message(result.kind, key, key, value, headers, result.revision)
 
 
 def _encode_late(late: Late) -> Iterator[Message]:

@@ -7,7 +7,7 @@ has committed before it crashed.
 import json
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,14 @@ class Run:
     starts: dict[str, list[int]]
 
 
-def open_run(options: Mapping[str, Any], *, prefix: str, partitions: int, file: Path | None) -> Run:
+def open_run(
+    options: Mapping[str, Any],
+    *,
+    prefix: str,
+    partitions: int,
+    file: Path | None,
+    kinds: Collection[str] = tuple(TOPICS),
+) -> Run:
     """Return the run that `file` tells of, or begin one and let `file` tell of it.
 
     Parameters
@@ -48,6 +55,8 @@ def open_run(options: Mapping[str, Any], *, prefix: str, partitions: int, file: 
         Of the sink.
     file
         Lies beside the recovery store, on a disk that all processes of the flow see; None where there is no store.
+    kinds
+        Of `TOPICS`: what the run writes.
 
     Raises
     ------
@@ -57,7 +66,8 @@ def open_run(options: Mapping[str, Any], *, prefix: str, partitions: int, file: 
     if file is not None and file.exists():
         return _read_run(file)
     starts = {}
-    for kind, name in TOPICS.items():
+    for kind in kinds:
+        name = TOPICS[kind]
         found = topic_partitions(options, prefix + name)
         if found < partitions:
             raise ConfigError(

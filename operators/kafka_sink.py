@@ -177,7 +177,7 @@ class _Partition(StatefulSinkPartition[Output, bytes]):
 
     def _read_back(self) -> None:
         """Take in what this run has committed past its last snapshot."""
-        kinds = {(self._sink.prefix + name, self._number): kind for kind, name in TOPICS.items()}
+        kinds = {(self._sink.prefix + TOPICS[kind], self._number): kind for kind in self._sink.run.starts}
         for record in read_committed(
             self._sink.options, {part: self._next[kind] for part, kind in kinds.items()}
         ):

@@ -10,11 +10,14 @@ from operators.cells import Cells
 from operators.kafka_reader import read_committed, topic_partitions
 from operators.kafka_results import TOPICS, decode_output
 from operators.kafka_sessions import Standing
+from operators.result import Result
 from operators.result_tables import Row, tables_of
 from operators.session import Sessions
 from operators.withdrawn import Withdrawn
 
 __all__ = ["read_outputs", "read_results"]
+
+_Whole = Cells | Withdrawn | Result  # what a later revision replaces as a whole
 
 
 def read_results(
@@ -22,7 +25,8 @@ def read_results(
 ) -> dict[str, pa.Table]:
     """Return the results that are committed now, one table a kind; kinds without results are left out.
 
-    Of each (window, start, shard) the last record counts, which has the highest revision; of sessions those that stand.
+    Of each (window, start, shard), and of each id of a further kind, the last record counts, which has the highest
+    revision; of sessions those that stand.
 
     Parameters
     ----------
@@ -42,16 +46,18 @@ def read_results(
     """
     outputs: list[Row] = []
     sessions = Standing()
-    last: dict[str, dict[int, Cells | Withdrawn]] = {}
+    last: dict[tuple[str, str], dict[int, _Whole]] = {}
     for kind in kinds:
         for key, headers, output in read_outputs(options, kind, prefix=prefix, run=run):
             if isinstance(output, Cells | Withdrawn):
-                _put(last, key, headers["part"], output)
+                _put(last, (kind, "/".join(key.split("/")[:3])), headers["part"], output)
+            elif isinstance(output, Result):
+                _put(last, (kind, output.id), headers["part"], output)
             elif isinstance(output, Sessions):
                 sessions.put(output)
             else:
                 outputs.append(output)
-    outputs += [cells for parts in last.values() for cells in parts.values()]
+    outputs += [result for parts in last.values() for result in parts.values()]
     return tables_of([*outputs, *sessions.rows()])
 
 
@@ -75,11 +81,11 @@ def read_outputs(
 
 
 def _put(
-    last: dict[str, dict[int, Cells | Withdrawn]], key: str, part: bytes, cells: Cells | Withdrawn
+    last: dict[tuple[str, str], dict[int, _Whole]], about: tuple[str, str], part: bytes, result: _Whole
 ) -> None:
     """Put a part of a result in place of the one before; drop parts that the result no longer has."""
     number, count = map(int, part.split(b"/"))
-    parts = last.setdefault("/".join(key.split("/")[:3]), {})
-    parts[number] = cells
+    parts = last.setdefault(about, {})
+    parts[number] = result
     for gone in [n for n in parts if n >= count]:
         del parts[gone]

@@ -10,22 +10,37 @@ from kernels.aggregate import Layout
 from operators.alerts import FIELDS
 from operators.batch import Alerts, DeadLetter, Late, Tally
 from operators.cells import Cells, cell_columns
+from operators.result import KINDS as FURTHER
+from operators.result import Result
 from operators.session import Sessions, session_columns
 from operators.withdrawn import Withdrawn
 
-__all__ = ["KINDS", "Output", "Row", "empty_cells", "empty_sessions", "empty_tables", "tables_of"]
+__all__ = [
+    "KINDS",
+    "Output",
+    "Row",
+    "empty_cells",
+    "empty_results",
+    "empty_sessions",
+    "empty_tables",
+    "tables_of",
+]
 
-Row = Cells | Withdrawn | Sessions | Alerts | Late | DeadLetter
+Row = Cells | Withdrawn | Sessions | Result | Alerts | Late | DeadLetter
 """What becomes rows of a table."""
 
 Output = Row | Tally
 """What reaches a sink."""
 
-KINDS = ("cells", "sessions", "alerts", "late", "dead_letters")
+KINDS = ("cells", "sessions", "alerts", "late", "dead_letters", *FURTHER)
 """The kinds of results that are tables."""
 
 _TEXT = pa.dictionary(pa.int32(), pa.string())
-_CODES = {"text": pa.string(), "i4": pa.int32(), "i8": pa.int64(), "u8": pa.uint64(), "f4": pa.float32()}
+_CODES = {
+    code: pa.from_numpy_dtype(code)
+    for code in ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8")
+}
+_CODES["text"] = pa.string()
 _ALERTS = pa.schema([(name, _CODES[code]) for name, code in FIELDS.items()])
 _DEAD = pa.schema(
     [
@@ -59,6 +74,9 @@ def tables_of(outputs: Sequence[Row]) -> dict[str, pa.Table]:
         found["dead_letters"] = pa.Table.from_pydict(
             {f: [getattr(d, f) for d in dead] for f in _DEAD.names}, _DEAD
         )
+    results = [o for o in outputs if isinstance(o, Result)]
+    for kind in dict.fromkeys(r.kind for r in results):
+        found[kind] = pa.concat_tables([_result(r) for r in results if r.kind == kind])
     return found
 
 
@@ -81,6 +99,26 @@ def empty_sessions(layout: Layout) -> pa.Table:
     fields = [(name, pa.from_numpy_dtype(dtype)) for name, dtype in session_columns(layout).items()]
     fields[0] = ("window", _TEXT)
     return pa.schema([*fields, ("revision", pa.int32()), ("withdrawn", pa.bool_())]).empty_table()
+
+
+def empty_results(kind: str) -> pa.Table:
+    """Return the table of a further kind without rows, as it is published."""
+    return _result_schema(kind).remove_metadata().empty_table().drop_columns("about")
+
+
+def _result_schema(kind: str) -> pa.Schema:
+    columns = [(name, _CODES[code]) for name, code in FURTHER[kind].columns.items()]
+    return pa.schema([*columns, ("about", _TEXT), ("revision", pa.int32())])
+
+
+def _result(result: Result) -> pa.Table:
+    """Return the rows of a result with what they are about; without rows, one of nulls that says so."""
+    schema, rows = _result_schema(result.kind), max(len(result), 1)
+    columns = [pa.array(v, schema.field(n).type) if len(result) else pa.nulls(1, schema.field(n).type)
+               for n, v in result.columns.items()]  # fmt: skip
+    about = pa.DictionaryArray.from_arrays(np.zeros(rows, np.int32), pa.array([result.id]))
+    revision = pa.array(np.full(rows, result.revision, np.int32))
+    return pa.Table.from_arrays([*columns, about, revision], schema=schema)
 
 
 def _cells(cells: Cells | Sessions) -> pa.Table:

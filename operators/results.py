@@ -10,12 +10,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from kernels.digest import digest, session_digest
+from kernels.digest import digest, rows_digest, session_digest
 from operators.batch import FATES, Tally
 from operators.file_sink import read_parts
+from operators.result import KINDS as FURTHER
 from operators.result_tables import KINDS, empty_tables
 
 __all__ = [
+    "digest_result",
     "digest_sessions",
     "digests",
     "last_revisions",
@@ -32,7 +34,7 @@ _ORDER = {
     "alerts": ("time_us", "kind", "agent_id", "window", "cx", "cy", "cz", "revision"),
     "late": ("topic", "partition", "offset", "row"),
     "dead_letters": ("topic", "partition", "offset", "row"),
-}
+} | {name: kind.order for name, kind in FURTHER.items()}
 _WINDOW = ("window", "start_us", "shard")
 _SESSION = ("window", "agent_id", "start_us")
 _NOT_EXACT = {"window", "score", "model", "revision"}
@@ -49,7 +51,7 @@ def read_files(directory: Path) -> dict[str, pa.Table]:
 
 
 def published(
-    found: Mapping[str, pa.Table], cells: pa.Table, *, sessions: pa.Table | None, model: str | None
+    found: Mapping[str, pa.Table], empty: Mapping[str, pa.Table], *, model: str | None
 ) -> dict[str, pa.Table]:
     """Return a run's results as they are published: last revisions only, in canonical order, every kind.
 
@@ -57,20 +59,22 @@ def published(
     ----------
     found
         Tables by kind; kinds without results may be missing.
-    cells
-        The cells table without rows: its columns and their order.
-    sessions
-        The same of sessions; None without session windows.
+    empty
+        The table without rows of each kind that the run's flows publish: its columns and their order.
     model
         SHA-256 of the model that scored the cells; None if none did.
     """
-    tables = {"cells": cells, **empty_tables()} | dict(found)
-    if "cells" in found:
-        last = last_revisions(found["cells"])
-        tables["cells"] = _publish(last, cells, model) if last.num_rows else cells
-    if sessions is not None:
-        stand = standing(found.get("sessions", sessions)).select(sessions.column_names)
-        tables["sessions"] = stand.drop_columns("withdrawn")
+    tables = {**empty, **empty_tables()} | dict(found)
+    for kind in found.keys() & empty.keys():
+        if kind == "cells":
+            last = last_revisions(found[kind])
+            tables[kind] = _publish(last, empty[kind], model) if last.num_rows else empty[kind]
+        elif kind == "sessions":
+            tables[kind] = standing(found[kind]).select(empty[kind].column_names)
+        else:
+            tables[kind] = last_results(found[kind], kind).select(empty[kind].column_names)
+    if "sessions" in tables:
+        tables["sessions"] = tables["sessions"].drop_columns("withdrawn")
     return {kind: _sorted(table, _ORDER[kind]) for kind, table in tables.items()}
 
 
@@ -101,6 +105,17 @@ def standing(sessions: pa.Table) -> pa.Table:
     return last.filter(pc.invert(last["withdrawn"]))
 
 
+def last_results(table: pa.Table, kind: str) -> pa.Table:
+    """Return the rows of the last revision of each result of a further kind; a result without rows has none."""
+    if table.num_rows and pc.max(table["revision"]).as_py() > 0:
+        about = table["about"].unify_dictionaries().combine_chunks().indices.to_numpy()
+        revision = table["revision"].to_numpy()
+        last = np.zeros(int(about.max()) + 1, np.int32)
+        np.maximum.at(last, about, revision)
+        table = table.filter(pa.array(revision == last[about]))
+    return table.filter(pc.is_valid(table[FURTHER[kind].order[0]]))
+
+
 def _last(table: pa.Table, keys: tuple[str, ...]) -> pa.Table:
     """Return the rows of the last revision of each key."""
     if table.num_rows == 0 or pc.max(table["revision"]).as_py() == 0:
@@ -126,6 +141,14 @@ def digest_sessions(sessions: pa.Table) -> str:
     return session_digest(exact | {"window": window}, windows)
 
 
+def digest_result(table: pa.Table, kind: str) -> str:
+    """Return the digest of the exact columns of a table of a further kind."""
+    known = FURTHER[kind]
+    exact = {n: table[n] for n in known.columns if n not in known.inexact}
+    texts = {n: column.to_numpy().astype(object) for n, column in exact.items() if known.columns[n] == "text"}
+    return rows_digest({n: texts.get(n, column.to_numpy()) for n, column in exact.items()}, known.order)
+
+
 def _numbered(column: pa.ChunkedArray) -> tuple[list[str], np.ndarray]:
     """Return the distinct texts of a column, and the number of each row's."""
     text = column.cast(pa.string()).fill_null("")
@@ -137,12 +160,18 @@ def write_summary(
     directory: Path, tally: Tally, tables: Mapping[str, pa.Table], more: dict[str, Any]
 ) -> dict[str, Any]:
     """Write `summary.json`: the account, the sizes, the digests and `more`; return it."""
-    exact, scored = digests(tables["cells"])
+    further = [kind for kind in tables if kind in FURTHER]
     summary = {"events_in": tally.events_in} | {fate: getattr(tally, fate) for fate in FATES}
-    summary |= {kind: tables[kind].num_rows for kind in ("cells", "sessions", "alerts") if kind in tables}
-    summary |= more | {"digest": exact, "digest_scored": scored}
+    summary |= {
+        kind: tables[kind].num_rows for kind in ("cells", "sessions", "alerts", *further) if kind in tables
+    }
+    summary |= more
+    if "cells" in tables:
+        summary["digest"], summary["digest_scored"] = digests(tables["cells"])
     if "sessions" in tables:
         summary["digest_sessions"] = digest_sessions(tables["sessions"])
+    if further:
+        summary["digests"] = {kind: digest_result(tables[kind], kind) for kind in further}
     path = directory / "summary.json"
     temporary = path.with_name("." + path.name)
     temporary.write_text(json.dumps(summary, indent=2) + "\n")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kernels.errors import AuraError, ConfigError
-from service.options import AsJson, Profile, Set, settings_of
+from service.options import AsJson, Flows, Profile, Set, flows_of, settings_of
 from service.status import ask, is_running, read_status
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def run(  # noqa: PLR0917 (each is an option of the command line)
     ] = None,
     sink: Annotated[str, typer.Option(help="files or kafka.")] = "files",
     out: Annotated[Path | None, typer.Option(help="Folder of the results.")] = None,
+    flows: Flows = None,
     backend: Annotated[str | None, typer.Option(help="numpy, onnx-cpu or onnx-cuda.")] = None,
     as_is: Annotated[bool, typer.Option("--as-is", help="Read the file in its own order.")] = False,
     until_end: Annotated[
@@ -71,7 +72,8 @@ def run(  # noqa: PLR0917 (each is an option of the command line)
     from service.worker import Work
 
     given = {"input.source": source, "sink.directory": out, "kernels.backend": backend, "input.as_is": as_is}
-    settings = with_directory(settings_of(profile, set_, given | {"recovery.directory": recovery}))
+    given |= {"flows": flows_of(flows), "recovery.directory": recovery}
+    settings = with_directory(settings_of(profile, set_, given))
     console, files = Console(quiet=as_json), sink == "files"
     store = Store.open(settings, writers=processes, files=files, fresh=fresh)
     console.step("recovery", _resumes(store))

@@ -72,19 +72,18 @@ def collect(made: "Assembled", directory: Path, *, seconds: float) -> dict[str, 
     from operators.file_sink import read_tallies
     from operators.kafka_sink import KafkaSink
     from operators.kafka_tables import read_results
-    from operators.result_tables import empty_cells, empty_sessions
     from operators.results import published, read_files, write_files, write_summary
 
     plan, into_topics = made.plan, isinstance(made.sink, KafkaSink)
     if isinstance(made.sink, KafkaSink):
         tally = made.account
-        found = read_results(made.sink.options, prefix=made.sink.prefix, run=made.sink.run.id)
+        run = made.sink.run
+        found = read_results(made.sink.options, prefix=made.sink.prefix, run=run.id, kinds=tuple(run.starts))
     else:
         tally, found = read_tallies(directory), read_files(directory)
     if not tally.balanced:
         raise AuraError(f"the account does not balance: {tally}", "This is a fault in AURA: please report it")
-    sessions = None if plan.sessions is None else empty_sessions(plan.sessions.config.layout)
-    tables = published(found, empty_cells(plan.cells.layout), sessions=sessions, model=plan.cell_model)
+    tables = published(found, plan.tables, model=plan.cell_model)
     if not into_topics:
         write_files(directory, tables)
     more = {

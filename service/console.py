@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from operators import progress
+from operators.result import KINDS
 
 __all__ = ["Console"]
 
@@ -70,15 +71,18 @@ class Console:
         for name in ("windowed", "filtered", "late", "dead_letters", "duplicates"):
             table.add_row(name.replace("_", " "), f"{summary[name]:,}", places.get(name, ""))
         table.add_section()
-        for name in ("cells", "sessions", "alerts"):
+        for name in ("cells", "sessions", *KINDS, "alerts"):
             if name in summary:
-                table.add_row(name, f"{summary[name]:,}", places[name])
+                table.add_row(name.replace("_", " "), f"{summary[name]:,}", places[name])
         self._rich.print(table)
-        self._rich.print(
+        lines = [
             f"{summary['events_per_s']:,.0f} events/s, {summary['backend']} ({summary['provider']}), "
-            f"level {summary['level']}\ndigest {summary['digest']}\nscored {summary['digest_scored']}",
-            soft_wrap=True,
-        )
+            f"level {summary['level']}"
+        ]
+        if "digest" in summary:
+            lines += [f"digest {summary['digest']}", f"scored {summary['digest_scored']}"]
+        lines += [f"{kind} {digest}" for kind, digest in summary.get("digests", {}).items()]
+        self._rich.print("\n".join(lines), soft_wrap=True)
 
 
 def _follow(bar: Progress, task: Any, source: progress.Progress, done: threading.Event) -> None:

@@ -1,4 +1,4 @@
-"""One run of the flow of cells: the start-up in numbered steps, the engine, and the end."""
+"""One run of the flows: the start-up in numbered steps, the engine, and the end."""
 
 import os
 import time
@@ -12,6 +12,7 @@ from bytewax.testing import run_main
 from flows.assemble import assemble
 from flows.plan import Plan
 from flows.settings.root import Settings
+from flows.settings.system import FLOWS
 from flows.sinks import fence
 from flows.sources import Input
 from kernels.simulate import exponential_levels
@@ -98,21 +99,27 @@ class Job:
         say("resources", f"{os.cpu_count()} CPU cores, {memory_gib:.0f} GiB of memory, {_gpus()}")
         models = [f"{settings.models[name].role}: {name} {m.sha256[:12]}" for name, m in plan.models.items()]
         say("models", ", ".join(models) or "none configured")
-        stages = (
-            [s.name for s in plan.row_stages] + ["combine", "window"] + [s.name for s in plan.cell_stages]
-        )
-        say(
-            "flows",
-            f"cells: {given.name} in {given.partitions} partitions -> {' -> '.join(stages)} -> {self.sink}",
-        )
-        layers, counts = len(settings.field.layers), settings.levels.time_scales_ms
-        say("services", f"configured, not part of this flow: {layers} field layers, {len(counts)} levels")
+        say("flows", f"{_flow(given, plan)} -> {self.sink}")
+        say("services", _services(plan))
         say("agents", _agents(settings, given))
 
 
 def _gpus() -> str:
     found = "CUDAExecutionProvider" in onnxruntime.get_available_providers() and Path("/dev/nvidia0").exists()
     return "a CUDA GPU" if found else "no GPU"
+
+
+def _flow(given: Input, plan: Plan) -> str:
+    """Return the way of an event: the shared stages, and the steps of each part."""
+    parts = " + ".join(f"{name}: {' -> '.join(part.steps)}" for name, part in plan.parts.items())
+    shared = [f"{given.name} in {given.partitions} partitions", *(stage.name for stage in plan.row_stages)]
+    return f"{' -> '.join(shared)} -> {parts}"
+
+
+def _services(plan: Plan) -> str:
+    others = [flow for flow in FLOWS if flow not in plan.parts]
+    running = ", ".join(name for name in plan.parts if name != "cells") or "none"
+    return running + (f"; not part of this run: {', '.join(others)} (--flows all)" if others else "")
 
 
 def _agents(settings: Settings, given: Input) -> str:

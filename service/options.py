@@ -1,5 +1,6 @@
 """Options that several commands share, and the configuration that they give."""
 
+import json
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
@@ -9,11 +10,21 @@ import typer
 if TYPE_CHECKING:
     from flows.settings import Settings
 
-__all__ = ["AsJson", "Profile", "Set", "settings_of"]
+__all__ = ["AsJson", "Flows", "Profile", "Set", "flows_of", "settings_of"]
 
 Profile = Annotated[str, typer.Option(help="A shipped profile or the path of a .toml file.")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a value.")]
+Flows = Annotated[str | None, typer.Option(help="What runs: cells, or a list with commas, or all.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, last.")]
+
+
+def flows_of(text: str | None) -> str | None:
+    """Return the value of the key `flows` for the option.
+
+    >>> flows_of("cells,all")
+    '["cells", "all"]'
+    """
+    return None if text is None else json.dumps([name.strip() for name in text.split(",")])
 
 
 def settings_of(

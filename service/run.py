@@ -6,13 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
-from service.options import AsJson, Profile, Set, settings_of
+from service.options import AsJson, Flows, Profile, Set, flows_of, settings_of
 
 __all__ = ["EXAMPLES", "command"]
 
 EXAMPLES = (
     "Examples: aura run | aura run --profile reference | aura run --source flights.csv --out results | "
-    "aura run --source kafka --sink kafka --until-end"
+    "aura run --source kafka --sink kafka --until-end | aura run --flows all"
 )
 
 
@@ -23,6 +23,7 @@ def command(  # noqa: PLR0917 (each is an option of the command line)
     ] = None,
     sink: Annotated[str, typer.Option(help="files or kafka.")] = "files",
     out: Annotated[Path | None, typer.Option(help="Folder of the results.")] = None,
+    flows: Flows = None,
     backend: Annotated[str | None, typer.Option(help="numpy, onnx-cpu or onnx-cuda.")] = None,
     as_is: Annotated[bool, typer.Option("--as-is", help="Read the file in its own order.")] = False,
     until_end: Annotated[
@@ -31,11 +32,12 @@ def command(  # noqa: PLR0917 (each is an option of the command line)
     set_: Set = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run the flow of cells over a source; a bounded one ends with a table of what came out and where."""
+    """Run the flows over a source; a bounded one ends with a table of what came out and where."""
     from service.console import Console
     from service.job import Job
 
     given = {"input.source": source, "sink.directory": out, "kernels.backend": backend, "input.as_is": as_is}
+    given |= {"flows": flows_of(flows)}
     settings = settings_of(profile, set_, given)
     console = Console(quiet=as_json)
     summary: dict[str, Any] = Job(settings, sink=sink, until_end=until_end, console=console).run()

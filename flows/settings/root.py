@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -31,6 +31,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="forbid")
 
     name: Name = "custom"
+    flows: Annotated[tuple[system.Flow | Literal["all"], ...], Field(min_length=1)] = ("cells",)
     input: Input = Field(default_factory=Input)
     world: analysis.World
     metrics: dict[Name, analysis.MetricRange] = Field(default_factory=dict)
@@ -61,6 +62,11 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Take what `load` has put together and nothing else: the process's environment is read by its caller."""
         return (init_settings,)
+
+    @property
+    def flows_used(self) -> tuple[system.Flow, ...]:
+        """The flows that run, each once, in the order in which they are attached."""
+        return tuple(flow for flow in system.FLOWS if flow in self.flows or "all" in self.flows)
 
     @property
     def windows_used(self) -> tuple[Window, ...]:

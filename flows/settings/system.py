@@ -1,13 +1,18 @@
 """What it runs on and writes to: backend, shards, sink, Kafka, recovery."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, SecretStr
 
 from flows.settings.types import SECOND_US, PositiveDuration, Section
 
-__all__ = ["Kafka", "Kernels", "Recovery", "Shards", "Sink"]
+__all__ = ["FLOWS", "Flow", "Kafka", "Kernels", "Recovery", "Shards", "Sink"]
+
+
+Flow = Literal["cells"]
+"""What can run over the events, each alone or beside the others; see `flows.parts`."""
+FLOWS: tuple[Flow, ...] = get_args(Flow)
 
 
 class Kernels(Section):

@@ -13,7 +13,6 @@ from flows.settings.root import Settings
 from flows.sources import populations
 from kernels.errors import ConfigError
 from operators.file_sink import read_tallies
-from operators.result_tables import empty_cells, empty_sessions
 from operators.results import digest_sessions, digests, published, read_files
 
 WHERE_MPS = 12
@@ -34,9 +33,7 @@ def run(settings: Settings, directory: Path) -> tuple[dict[str, pa.Table], int]:
     """Run the flow into files; return its tables, and how many events are in windows."""
     made = assemble(settings)
     run_main(made.flow)
-    cells = empty_cells(made.plan.cells.layout)
-    sessions = None if made.plan.sessions is None else empty_sessions(made.plan.sessions.config.layout)
-    tables = published(read_files(directory), cells, sessions=sessions, model=None)
+    tables = published(read_files(directory), made.plan.tables, model=None)
     tally = read_tallies(directory)
     assert tally.balanced
     return tables, tally.windowed

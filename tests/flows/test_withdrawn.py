@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from bytewax.testing import TestingSource, run_main
 
-from flows import cells
+from flows.assemble import build
 from flows.plan import Plan
 from flows.settings.root import Settings, parse
 from operators.batch import Batch, Origin
@@ -18,7 +18,6 @@ from operators.ingest import Ingest
 from operators.kafka_run import open_run
 from operators.kafka_sink import KafkaSink
 from operators.kafka_tables import read_results
-from operators.result_tables import empty_cells
 from operators.results import digests, published, read_files
 
 CONFIG = """
@@ -114,8 +113,8 @@ def rows(table: pa.Table) -> list[tuple[int, int]]:
 def into_files(tmp_path: Path, script: Callable[[Plan], list[Batch]]) -> pa.Table:
     """What the flow publishes into files."""
     plan = plan_of(settings())
-    run_main(cells.build(TestingSource(script(plan), batch_size=1), FileSink(tmp_path, 1), plan))
-    found = published(read_files(tmp_path), empty_cells(plan.cells.layout), sessions=None, model=None)
+    run_main(build(TestingSource(script(plan), batch_size=1), FileSink(tmp_path, 1), plan))
+    found = published(read_files(tmp_path), plan.tables, model=None)
     return found["cells"]
 
 
@@ -151,7 +150,7 @@ def test_the_same_through_topics(
     plan, options = plan_of(given), {"bootstrap_servers": [kafka]}
     run = open_run(options, prefix=prefix, partitions=1, file=None)
     sink = KafkaSink(options, run, prefix=prefix, group="g", flow="cells", partitions=1, json_rows=json_rows)
-    run_main(cells.build(TestingSource(amended(plan), batch_size=1), sink, plan))
+    run_main(build(TestingSource(amended(plan), batch_size=1), sink, plan))
     found = read_results(options, prefix=prefix, run=run.id)
-    table = published(found, empty_cells(plan.cells.layout), sessions=None, model=None)["cells"]
+    table = published(found, plan.tables, model=None)["cells"]
     assert digests(table) == digests(into_files(tmp_path, undisturbed))

@@ -20,6 +20,8 @@ from operators.kafka_results import TOPICS, encode_output
 from operators.kafka_run import Run, open_run
 from operators.kafka_sink import KafkaSink
 from operators.kafka_tables import read_outputs, read_results
+from operators.result import KINDS, Result
+from operators.results import last_results
 from operators.session import Sessions
 from service.topics import Topic
 
@@ -125,10 +127,21 @@ def session(agent: int) -> Sessions:
     return Sessions(0, columns, ["visit"])
 
 
+def result(kind: str, about: str, rows: int = 1, *, revision: int = 0) -> Result:
+    """A result of a further kind."""
+    columns = {}
+    for name in KINDS[kind].columns:
+        dtype = KINDS[kind].dtype(name)
+        numbers = np.arange(rows)
+        columns[name] = numbers.astype(str).astype(object) if dtype.kind == "O" else numbers.astype(dtype)
+    return Result(kind, about, columns, revision)
+
+
 def test_an_epoch_is_seen_as_a_whole_once_it_is_committed(rig: Rig) -> None:
     """A reader of committed records sees none of the topics before the snapshot, and all of them after it."""
     part = rig.writer()
     brought = [cells(0), session(4), letter(1), late(2), alert(3, 0.5), Tally(events_in=3, windowed=3)]
+    brought += [result(kind, "5/0") for kind in KINDS]
     part.write_batch(brought)
     part._producer.flush(10)
     topic = rig.prefix + TOPICS["cells"]
@@ -155,6 +168,26 @@ def test_partition_k_writes_partition_k(rig: Rig) -> None:
     }
     sink = rig.sink(partitions=12)
     assert [sorted(sink.list_parts())[sink.part_fn(str(k))] for k in range(12)] == sink.list_parts()
+
+
+def test_the_last_revision_of_a_result_is_read_and_none_is_written_twice(rig: Rig) -> None:
+    """A result that has no rows any more is gone; a repetition after a crash finds what stands there."""
+    part = rig.writer()
+    state = part.snapshot()
+    epochs = [[result("agents", "5/0"), result("agents", "5/1", 3)]]
+    epochs += [[result("agents", "5/0", 0, revision=1), result("agents", "5/1", 2, revision=1)]]
+    for outputs in epochs:
+        part.write_batch(outputs)
+        part.snapshot()
+    whole = rig.keys()
+    assert whole == [("5/0", 0), ("5/0", 1), ("5/1", 0), ("5/1", 1)]
+    part = rig.writer(state)
+    for outputs in epochs:
+        part.write_batch(outputs)
+        part.snapshot()
+    assert rig.keys() == whole
+    table = read_results(rig.options, prefix=rig.prefix, kinds=["agents"])["agents"]
+    assert last_results(table, "agents")["agent_id"].to_pylist() == [0, 1]
 
 
 def test_what_a_crash_left_uncommitted_is_written_again(rig: Rig) -> None:

@@ -1,0 +1,14 @@
+"""The parts that there are, by the name that the configuration and `--flows` give them."""
+
+from collections.abc import Callable
+
+from flows.cells import CellsPart
+from flows.part import Given, Part
+from flows.settings.root import Settings
+
+__all__ = ["PARTS"]
+
+PARTS: dict[str, Callable[[Settings, Given], Part]] = {
+    "cells": CellsPart.of,
+}
+"""By name, in the order in which they are attached."""

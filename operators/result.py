@@ -1,0 +1,102 @@
+"""Results of the flows beside the cells: what a `Result` is, and the registry of its kinds.
+
+A new kind takes one entry in `KINDS` and its topic in infra/kafka/topics.toml. From that follow its Parquet file, its
+records and how they are read back, its canonical order, its digest, and its line in the table that a run prints.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["KINDS", "Kind", "Result"]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What all results of a kind have in common.
+
+    Parameters
+    ----------
+    topic
+        Its topic, before the prefix of the configuration.
+    columns
+        Names and types in the order in which they are published: i1 to i8, u1 to u8, f4, f8, `?`, or `text`.
+    order
+        Columns that tell each row from every other one, the first of them never null: the canonical order.
+    inexact
+        Columns that may differ between equal results: what a model or floating point in another order gives.
+    """
+
+    topic: str
+    columns: Mapping[str, str]
+    order: tuple[str, ...]
+    inexact: frozenset[str] = frozenset()
+
+    def dtype(self, name: str) -> np.dtype[Any]:
+        """Return the numpy type of a column; that of texts is object."""
+        code = self.columns[name]
+        return np.dtype(object if code == "text" else code)
+
+
+KINDS: dict[str, Kind] = {
+    "agents": Kind(
+        "aura.agents",
+        {"time_us": "i8", "agent_id": "u8", "x_m": "f4", "y_m": "f4", "z_m": "f4", "level": "u1"},
+        order=("time_us", "agent_id"),
+    ),
+}
+"""Kinds of results by name: lower-case letters and underscores, since files are named after them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """R rows of one kind that belong together: they make one record, and replace those of the revision before.
+
+    Parameters
+    ----------
+    kind
+        One of `KINDS`.
+    id
+        What the rows are about, unique within the kind, whatever they say: `tick/shard`. It follows from the events alone,
+        never from batches or from what else is ready, since a restarted writer finds by it what stands there already.
+    columns
+        (R,) arrays, exactly the columns of the kind with their types; texts as arrays of object. No rows say that
+        there are none: an earlier revision's are void then.
+    revision
+        0, and one more each time that something else is said about `id`; the last one is the answer.
+
+    Raises
+    ------
+    TypeError
+        The columns are not those of the kind.
+
+    Examples
+    --------
+    >>> from operators.result import KINDS, Result
+    >>> none = {name: np.empty(0, KINDS["agents"].dtype(name)) for name in KINDS["agents"].columns}
+    >>> len(Result("agents", "1700000000000000/3", none))
+    0
+    """
+
+    kind: str
+    id: str
+    columns: Mapping[str, NDArray[Any]]
+    revision: int = 0
+
+    def __post_init__(self) -> None:
+        kind = KINDS[self.kind]
+        expected = {name: kind.dtype(name) for name in kind.columns}
+        got = {name: values.dtype for name, values in self.columns.items()}
+        if got != expected:
+            wrong = {
+                n: (str(got.get(n)), str(expected.get(n)))
+                for n in got | expected
+                if got.get(n) != expected.get(n)
+            }
+            raise TypeError(f"result {self.kind}: columns (got, expected): {wrong}")
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())))
