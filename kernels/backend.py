@@ -1,7 +1,10 @@
-"""The registry of backends: who does the arithmetic. Each gives the same bits, so the choice is one of speed."""
+"""The registry of backends: who does the arithmetic.
+
+Each gives the same bits, so the choice is one of speed; models and products of matrices agree to a few roundings.
+"""
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +17,7 @@ from kernels.group import Index
 from kernels.metric import Metric
 from kernels.numpy_backend import NumpyBackend
 from kernels.onnx_backend import OnnxBackend
+from kernels.onnx_model import Model
 from kernels.shards import ShardMap
 
 __all__ = ["BACKENDS", "Backend", "BackendName", "get_backend"]
@@ -52,8 +56,31 @@ class Backend(Protocol):
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Aggregate a batch by group, as `aggregate.reduce` does."""
 
+    def grid_sums(
+        self,
+        grid: Grid,
+        positions: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]],
+        values: Sequence[NDArray[np.float32]],
+        layout: Layout,
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Aggregate a batch by cell: `reduce` over `cells`, which stay on the device."""
+
     def consensus(self, ballot: Ballot, metric: Metric) -> Consensus:
         """Count what agents say, and decide, as `consensus.consensus` does."""
+
+    def tensor(
+        self, operation: str, left: NDArray[np.float32], right: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Compute `left operation right`, as `tensor.compute` does."""
+
+    def features(self, columns: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
+        """Put columns beside each other, as `features.feature_rows` does."""
+
+    def predict(self, model: Model, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Run a model over rows, (N, F) -> (N, *model.width): the same bits for a row whatever rows it comes with."""
+
+    def predict_columns(self, model: Model, columns: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
+        """Run a model over columns: `predict` of `features`, which stay on the device."""
 
 
 def get_backend(name: str) -> Backend:

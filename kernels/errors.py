@@ -1,6 +1,6 @@
 """Errors that a user meets: each says what is wrong and what to do about it."""
 
-__all__ = ["AuraError", "AwayError", "BadRecord", "ConfigError", "LostError"]
+__all__ = ["AuraError", "AwayError", "BadRecord", "ConfigError", "KernelFailed", "LostError"]
 
 
 class AuraError(Exception):
@@ -52,3 +52,7 @@ class BadRecord(AuraError):
 
     def __reduce__(self) -> tuple[type["BadRecord"], tuple[str, str]]:
         return type(self), (self.reason, self.message)
+
+
+class KernelFailed(AuraError):
+    """A kernel stopped in the middle of a batch for a reason that lies in what runs it: a lost GPU, no memory left."""

@@ -1,19 +1,27 @@
 """The numpy backend: the kernels as they stand."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kernels import aggregate, consensus
 from kernels.aggregate import Layout
+from kernels.blocks import BLOCK_ROWS, in_blocks
 from kernels.consensus import Ballot, Consensus
+from kernels.features import feature_rows
 from kernels.grid import Grid
 from kernels.group import Index
 from kernels.metric import Metric
+from kernels.onnx_model import Model
+from kernels.onnx_numpy import run_model
 from kernels.shards import ShardMap
+from kernels.tensor import compute
 
 __all__ = ["NumpyBackend"]
+
+Positions = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 
 
 class NumpyBackend:
@@ -51,6 +59,30 @@ class NumpyBackend:
         """Aggregate a batch by group."""
         return aggregate.reduce(index, size, values, layout)
 
+    def grid_sums(
+        self, grid: Grid, positions: Positions, values: Sequence[NDArray[np.float32]], layout: Layout
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Aggregate a batch by cell."""
+        return aggregate.reduce(grid.cells(*positions), grid.size, values, layout)
+
     def consensus(self, ballot: Ballot, metric: Metric) -> Consensus:
         """Count what agents say, and decide."""
         return consensus.consensus(ballot, metric)
+
+    def tensor(
+        self, operation: str, left: NDArray[np.float32], right: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Compute `left operation right`."""
+        return compute(operation, left, right)
+
+    def features(self, columns: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
+        """Put columns beside each other."""
+        return feature_rows(columns)
+
+    def predict(self, model: Model, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Run a model over rows."""
+        return in_blocks(lambda block: run_model(model, block[0]), [features], model.width, BLOCK_ROWS)
+
+    def predict_columns(self, model: Model, columns: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
+        """Run a model over columns."""
+        return self.predict(model, feature_rows(columns))

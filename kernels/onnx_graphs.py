@@ -12,7 +12,7 @@ from kernels.grid import Grid
 from kernels.metric import Metric
 from kernels.onnx_graph import Graph, Port, one_element, quantise
 
-__all__ = ["cells_graph", "gather_graph", "quantise_graph", "reduce_graph"]
+__all__ = ["cells_graph", "gather_graph", "index_graph", "quantise_graph", "reduce_graph"]
 
 
 def cells_graph(grid: Grid) -> bytes:
@@ -45,6 +45,23 @@ def gather_graph(table: NDArray[np.int32]) -> bytes:
     return graph.model(
         "gather", [("index", TensorProto.INT32, ("N",))], [("value", TensorProto.INT32, ("N",))]
     )
+
+
+def index_graph(size: int) -> bytes:
+    """Build the index of `aggregate.reduce` for filled up cells: cells int32 (N,), events int64 (1,) -> index int64 (N,).
+
+    The first `events` are cells of a grid of `size`; what fills the batch up becomes a group of its own behind them.
+    """
+    graph = Graph()
+    zero, one = (graph.constant(np.int64(n)) for n in (0, 1))
+    length = graph.node("Squeeze", graph.node("Shape", "cells"))
+    row = graph.node("Range", zero, length, one)
+    cells = graph.node("Cast", "cells", to=TensorProto.INT64)
+    graph.node(
+        "Where", graph.node("Less", row, "events"), cells, graph.constant(np.int64(size)), output="index"
+    )
+    inputs: list[Port] = [("cells", TensorProto.INT32, ("N",)), ("events", TensorProto.INT64, ("one",))]
+    return graph.model("index", inputs, [("index", TensorProto.INT64, ("M",))])
 
 
 def quantise_graph(metric: Metric) -> bytes:

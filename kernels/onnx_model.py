@@ -1,9 +1,9 @@
 """A model file, checked before anything runs it: its hash, its form, its operators, its description.
 
-The rules. A model maps `features` float32 [N, F] to `score` float32 [N], each event by itself: every value inside has N
-as the length of one axis and nothing is summed along it, so how events are batched cannot reach a score. It is one
-graph of the operators of `ALLOWED`, with all weights in the file, without subgraphs, functions or custom domains. Its
-metadata says what it is (`aura.*`, see `Model`).
+The rules. A model maps `features` float32 [N, F] to `score` float32 [N], or to `classes` [N, K] if it tells classes
+apart, each event by itself: every value inside has N as the length of one axis and nothing is summed along it, so how
+events are batched cannot reach a score. It is one graph of the operators of `ALLOWED`, with all weights in the file,
+without subgraphs, functions or custom domains. Its metadata says what it is (`aura.*`, see `Model`).
 
 A sum over features is written as a MatMul: ReduceMean and ReduceSum of ONNX Runtime change bits with the place of an
 event in the block, which is why they are not allowed.
@@ -79,7 +79,7 @@ class Model(NamedTuple):
     data, sha256
         The file, and its hash, which is the model's identity.
     role
-        `aura.role`: what it scores, `event` or `cell`.
+        `aura.role`: what it scores, `event` or `cell`; or `class`.
     version, training
         `aura.version` and `aura.training`: what it was trained on, in words.
     features
@@ -88,6 +88,8 @@ class Model(NamedTuple):
         `aura.threshold`: higher scores are alerts.
     nodes, weights
         The graph in order of execution, and its constants.
+    output, width
+        The name of what it gives, and that value's axes after N: `score` and (), `classes` and (K,).
     """
 
     data: bytes
@@ -99,6 +101,8 @@ class Model(NamedTuple):
     threshold: float
     nodes: tuple[Node, ...]
     weights: dict[str, NDArray[Any]]
+    output: str = "score"
+    width: tuple[int, ...] = ()
 
 
 def read_model(data: bytes, *, sha256: str | None = None) -> Model:
@@ -134,8 +138,8 @@ def _take_apart(proto: onnx.ModelProto, data: bytes, sha256: str) -> Model:
     weights = {tensor.name: _weight(tensor) for tensor in proto.graph.initializer}
     nodes = tuple(_node(node, weights) for node in proto.graph.node)
     described = _description(proto)
-    _check_shapes(proto, len(described["features"]))
-    return Model(data=data, sha256=sha256, nodes=nodes, weights=weights, **described)
+    output, width = _check_shapes(proto, described["role"], len(described["features"]))
+    return Model(data, sha256, nodes=nodes, weights=weights, output=output, width=width, **described)
 
 
 def _check_form(proto: onnx.ModelProto) -> None:
@@ -148,10 +152,9 @@ def _check_form(proto: onnx.ModelProto) -> None:
     if not 1 <= len(graph.node) <= _MAX_NODES:
         raise _broken(f"{len(graph.node)} operators", f"1 to {_MAX_NODES}")
     names = [value.name for value in graph.input], [value.name for value in graph.output]
-    if names != (["features"], ["score"]):
-        raise _broken(
-            f"inputs {names[0]} and outputs {names[1]}", "the input 'features' and the output 'score'"
-        )
+    if names[0] != ["features"] or names[1] not in (["score"], ["classes"]):
+        wanted = "the input 'features' and the output 'score' or 'classes'"
+        raise _broken(f"inputs {names[0]} and outputs {names[1]}", wanted)
 
 
 def _weight(tensor: onnx.TensorProto) -> NDArray[Any]:
@@ -192,7 +195,8 @@ def _node(node: onnx.NodeProto, weights: dict[str, NDArray[Any]]) -> Node:
     return Node(node.op_type, tuple(node.input), node.output[0], attributes)
 
 
-def _check_shapes(proto: onnx.ModelProto, features: int) -> None:
+def _check_shapes(proto: onnx.ModelProto, role: str, features: int) -> tuple[str, tuple[int, ...]]:
+    """Check the shape of every value; return the name of the output and its axes after N."""
     try:
         onnx.checker.check_model(proto, full_check=True)
         inferred = onnx.shape_inference.infer_shapes(proto, strict_mode=True, data_prop=True).graph
@@ -203,12 +207,21 @@ def _check_shapes(proto: onnx.ModelProto, features: int) -> None:
     shapes = {
         value.name: _shape(value) for value in (*inferred.input, *inferred.value_info, *inferred.output)
     }
-    if not rows or shapes["features"] != (rows, features) or shapes["score"] != (rows,):
-        expected = f"['N', {features}] and ['N'], as its metadata says"
-        raise _broken(f"features {list(shapes['features'])} and score {list(shapes['score'])}", expected)
+    given, width = shapes["features"], shapes[last.name][1:]
+    named, axes = ("classes", 1) if role == "class" else ("score", 0)
+    sized = last.name == named and len(width) == axes
+    if not rows or given != (rows, features) or not sized or shapes[last.name][:1] != (rows,):
+        expected = f"['N', {features}] and {named} {['N', 'K'][: 1 + axes]}, as its metadata says"
+        raise _broken(f"features {list(given)} and {last.name} {list(shapes[last.name])}", expected)
     if {first.type.tensor_type.elem_type, last.type.tensor_type.elem_type} != {onnx.TensorProto.FLOAT}:
-        raise _broken("features or score of another type", "float32")
-    for node in inferred.node:
+        raise _broken(f"features or {last.name} of another type", "float32")
+    _check_axes(inferred, shapes, rows)
+    return last.name, tuple(int(size) for size in width)
+
+
+def _check_axes(graph: onnx.GraphProto, shapes: dict[str, tuple[str | int, ...]], rows: str) -> None:
+    """Check that every value has one axis of N rows, and lengths for the others."""
+    for node in graph.node:
         shape = shapes.get(node.output[0], ())
         if shape.count(rows) != 1 or not all(
             size == rows or (isinstance(size, int) and size > 0) for size in shape
@@ -227,8 +240,8 @@ def _description(proto: onnx.ModelProto) -> dict[str, Any]:
     missing = {"role", "version", "features", "threshold", "training"} - said.keys()
     if missing:
         raise _broken(f"no metadata for {sorted('aura.' + name for name in missing)}", "all of it")
-    if said["role"] not in ("event", "cell"):
-        raise _broken(f"aura.role {said['role']!r}", "'event' or 'cell'")
+    if said["role"] not in ("event", "cell", "class"):
+        raise _broken(f"aura.role {said['role']!r}", "'event', 'cell' or 'class'")
     try:
         features = tuple(Feature(**entry) for entry in json.loads(said["features"]))
         numbers = [float(said["threshold"]), *(float(value) for feature in features for value in feature[3:])]

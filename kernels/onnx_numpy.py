@@ -14,7 +14,7 @@ Array = NDArray[Any]
 
 
 def run_model(model: Model, features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Run the graph on (N, F) features; return the (N,) scores.
+    """Run the graph on (N, F) features; return the (N,) scores, or the (N, K) classes.
 
     Values that float32 cannot hold become infinite and NaN goes through, as in ONNX Runtime, without a warning.
     """
@@ -23,7 +23,7 @@ def run_model(model: Model, features: NDArray[np.float32]) -> NDArray[np.float32
         for node in model.nodes:
             inputs = [values[name] if name else None for name in node.inputs]
             values[node.output] = OPERATORS[node.op](inputs, node.attributes)
-    return values["score"]
+    return values[model.output]
 
 
 def _gemm(inputs: Sequence[Any], attributes: Mapping[str, Any]) -> Array:

@@ -1,30 +1,18 @@
-"""Scores of rows of features by a model, on numpy or ONNX Runtime, with a reason in words.
-
-Rows go through a model in blocks of one fixed size, the last one filled up: a matrix product of another shape may take
-another path through the library and round differently, so a score would depend on how events were batched.
-"""
+"""Scores of rows of features by a model, with a reason in words."""
 
 import math
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kernels.backend import Backend, get_backend
 from kernels.errors import ConfigError
 from kernels.onnx_model import Feature, Model, read_model
-from kernels.onnx_numpy import run_model
-from kernels.onnx_session import PROVIDERS, open_session
 
-__all__ = ["Backend", "Scorer", "in_digits"]
+__all__ = ["Scorer", "in_digits"]
 
-Backend = Literal["numpy", "onnx-cpu", "onnx-cuda"]
-"""What runs a model."""
-
-_Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-
-# Whole tiles of every matrix kernel (4, 6, 12, 16, 24, 48 rows); a block of it stays in a core's second cache.
-_BLOCK = 1536
 _HINT = "Make it as models/autoencoder.py does"
 
 
@@ -41,21 +29,18 @@ class Scorer:
         The model's identity.
     role
         What it scores: `event` or `cell`.
-    provider
-        What runs it: `numpy`, or the execution provider that ONNX Runtime got.
     """
 
-    def __init__(self, model: Model, run: _Run, provider: str) -> None:
+    def __init__(self, model: Model, backend: Backend) -> None:
         self.model = model
         self.features = tuple(feature.name for feature in model.features)
         self.threshold = model.threshold
         self.sha256 = model.sha256
         self.role = model.role
-        self.provider = provider
-        self._run = run
+        self._backend = backend
 
     @classmethod
-    def load(cls, data: bytes, *, sha256: str | None = None, backend: Backend = "onnx-cpu") -> "Scorer":
+    def load(cls, data: bytes, *, sha256: str | None = None, backend: Backend | str = "onnx-cpu") -> "Scorer":
         """Check a model and make it ready.
 
         Parameters
@@ -65,7 +50,7 @@ class Scorer:
         sha256
             The hash it must have; None accepts any.
         backend
-            What runs it.
+            What runs it, or its name in `kernels.backend.BACKENDS`.
 
         Raises
         ------
@@ -73,19 +58,24 @@ class Scorer:
             The model is refused (see `kernels.onnx_model`), or the backend cannot run here.
         """
         model = read_model(data, sha256=sha256)
-        if backend == "numpy":
-            return cls(model, _tried(lambda block: run_model(model, block), model), "numpy")
-        if backend not in PROVIDERS:
-            raise ConfigError(f"backend is {backend!r}, expected numpy, {', '.join(PROVIDERS)}")
-        session = open_session(data, backend)
-        run = _tried(lambda block: session.run(["score"], {"features": block})[0], model)
-        return cls(model, run, session.get_providers()[0])
+        if model.role == "class":
+            raise ConfigError(
+                "the model tells classes apart, expected one that scores events or cells", _HINT
+            )
+        runner = get_backend(backend) if isinstance(backend, str) else backend
+        _try(model, runner)
+        return cls(model, runner)
+
+    @property
+    def provider(self) -> str:
+        """What runs it: `numpy`, or the execution provider that ONNX Runtime got."""
+        return self._backend.provider
 
     def with_threshold(self, threshold: float) -> "Scorer":
         """Return the same scorer with another threshold than the model's own."""
         if not math.isfinite(threshold):
             raise ConfigError(f"threshold is {threshold}, expected a finite number")
-        return Scorer(self.model._replace(threshold=threshold), self._run, self.provider)
+        return Scorer(self.model._replace(threshold=threshold), self._backend)
 
     def score(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Score each row by itself.
@@ -103,15 +93,11 @@ class Scorer:
         if features.ndim != 2 or features.shape[1] != len(self.features) or features.dtype != np.float32:
             got = f"{features.dtype} {list(features.shape)}"
             raise ConfigError(f"the model takes float32 [N, {len(self.features)}], got {got}")
-        scores = np.empty(len(features), np.float32)
-        whole = len(features) - len(features) % _BLOCK
-        for start in range(0, whole, _BLOCK):
-            scores[start : start + _BLOCK] = self._run(features[start : start + _BLOCK])
-        if whole < len(features):
-            block = np.zeros((_BLOCK, len(self.features)), np.float32)
-            block[: len(features) - whole] = features[whole:]
-            scores[whole:] = self._run(block)[: len(features) - whole]
-        return scores
+        return self._backend.predict(self.model, features)
+
+    def score_columns(self, columns: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
+        """Score each row of F columns, (N,) each, null features NaN: as `score`, and on a GPU without a way back."""
+        return self._backend.predict_columns(self.model, columns)
 
     def explain(self, row: NDArray[np.float32]) -> str:
         """Say in words what stands out in one row of features, shape (F,): at most two that are rarely so far off."""
@@ -133,16 +119,14 @@ class Scorer:
         return f"{feature.words} is {in_digits(float(row[index]))}{unit} ({typical})"
 
 
-def _tried(run: _Run, model: Model) -> _Run:
-    """Return `run` if it runs: shapes that do not fit each other may show only now."""
+def _try(model: Model, backend: Backend) -> None:
+    """Run a row through: shapes that do not fit each other may show only now."""
     try:
-        scores = run(np.zeros((_BLOCK, len(model.features)), np.float32))
-    except Exception as error:  # those of ONNX Runtime share no base class of their own
+        backend.predict(model, np.zeros((1, len(model.features)), np.float32))
+    except ConfigError:
+        raise
+    except Exception as error:  # numpy's and ONNX Runtime's have nothing in common
         raise ConfigError(f"the model does not run: {str(error).splitlines()[0]}", _HINT) from error
-    if scores.shape != (_BLOCK,) or scores.dtype != np.float32:
-        got = f"{scores.dtype} {list(scores.shape)}"
-        raise ConfigError(f"the model gives {got} for {_BLOCK} events, expected float32 [{_BLOCK}]", _HINT)
-    return run
 
 
 def in_digits(value: float) -> str:

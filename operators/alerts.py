@@ -1,9 +1,11 @@
 """Alerts: what an agent or a cell did, how far off it was, and why in words."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from kernels.features import feature_rows
 from kernels.scorer import Scorer
 from operators.batch import Alerts, Batch
 from operators.cells import Cells
@@ -18,7 +20,9 @@ FIELDS: dict[str, str] = {
 """Fields of an alert and their types. `kind` is `agent` or `cell`; fields of the other kind are null."""
 
 
-def agent_alerts(batch: Batch, scores: np.ndarray, features: np.ndarray, scorer: Scorer) -> Alerts | None:
+def agent_alerts(
+    batch: Batch, scores: np.ndarray, features: Sequence[np.ndarray], scorer: Scorer
+) -> Alerts | None:
     """Return an alert for each event that scores above the model's threshold.
 
     Parameters
@@ -26,7 +30,7 @@ def agent_alerts(batch: Batch, scores: np.ndarray, features: np.ndarray, scorer:
     batch
         N events.
     scores, features
-        (N,) and (N, F) float32.
+        (N,) float32, and F columns of (N,).
     scorer
         The model, for its threshold, its hash and its words.
     """
@@ -35,7 +39,7 @@ def agent_alerts(batch: Batch, scores: np.ndarray, features: np.ndarray, scorer:
         agent_id = int(columns["agent_id"][i])
         found.append(
             _alert(
-                scorer, "agent", scores[i], features[i],
+                scorer, "agent", scores[i], _row(features, i),
                 time_us=int(columns["time_us"][i]), agent_id=agent_id, agent=batch.names.get(agent_id),
                 **{axis: float(columns[axis][i]) for axis in ("x_m", "y_m", "z_m")},
             )
@@ -43,14 +47,16 @@ def agent_alerts(batch: Batch, scores: np.ndarray, features: np.ndarray, scorer:
     return Alerts(found) if found else None
 
 
-def cell_alerts(cells: Cells, scores: np.ndarray, features: np.ndarray, scorer: Scorer) -> Alerts | None:
+def cell_alerts(
+    cells: Cells, scores: np.ndarray, features: Sequence[np.ndarray], scorer: Scorer
+) -> Alerts | None:
     """Return an alert for each (window, cell) that scores above the model's threshold."""
     columns, found = cells.columns, []
     for i in np.flatnonzero(scores > scorer.threshold).tolist():
         place = {name: int(columns[name][i]) for name in ("start_us", "end_us", "cx", "cy", "cz", "revision")}
         found.append(
             _alert(
-                scorer, "cell", scores[i], features[i],
+                scorer, "cell", scores[i], _row(features, i),
                 time_us=place["end_us"], window=cells.windows[columns["window"][i]], **place,
             )
         )  # fmt: skip
@@ -67,3 +73,8 @@ def _alert(scorer: Scorer, kind: str, score: float, features: np.ndarray, **know
         "reason": scorer.explain(features),
     }
     return alert | known
+
+
+def _row(features: Sequence[np.ndarray], i: int) -> np.ndarray:
+    row: np.ndarray = feature_rows([column[i : i + 1] for column in features])[0]
+    return row

@@ -55,10 +55,10 @@ def score_rows(scorer: Scorer) -> RowStage:
     """Return the stage that adds the column `score` and raises an alert for each event above the threshold."""
 
     def stage(batch: Batch) -> Batch:
-        features = _matrix(batch.columns, scorer.features)
-        scores = scorer.score(features)
+        columns = _features(batch.columns, scorer)
+        scores = scorer.score_columns(columns)
         batch.columns = batch.columns | {"score": scores}
-        alerts = agent_alerts(batch, scores, features, scorer)
+        alerts = agent_alerts(batch, scores, columns, scorer)
         if alerts is not None:
             batch.outputs.append(alerts)
         return batch
@@ -91,11 +91,10 @@ def score_cells(scorer: Scorer) -> CellStage:
     """Return the stage that fills `score` and raises an alert for each cell above the threshold."""
 
     def stage(cells: Cells) -> tuple[Cells, Alerts | None]:
-        derived = cell_features(cells.columns)
-        features = _matrix(cells.columns | derived, scorer.features)
-        scores = scorer.score(features)
+        columns = _features(cells.columns | cell_features(cells.columns), scorer)
+        scores = scorer.score_columns(columns)
         cells.columns = cells.columns | {"score": scores}
-        return cells, cell_alerts(cells, scores, features, scorer)
+        return cells, cell_alerts(cells, scores, columns, scorer)
 
     return stage
 
@@ -108,10 +107,8 @@ def _evaluate(expressions: Mapping[str, Expression], columns: Any, dtype: np.dty
     }
 
 
-def _matrix(columns: Mapping[str, np.ndarray], names: tuple[str, ...]) -> np.ndarray:
-    """Return (N, F) float32; a feature that the input lacks is no value."""
+def _features(columns: Mapping[str, np.ndarray], scorer: Scorer) -> list[np.ndarray]:
+    """Return the columns that a model reads; a feature that the input lacks is no value."""
     size = len(next(iter(columns.values())))
-    matrix = np.empty((size, len(names)), np.float32)
-    for i, name in enumerate(names):
-        matrix[:, i] = columns.get(name, np.nan)
-    return matrix
+    null = np.full(size, np.nan, np.float32)
+    return [columns.get(name, null) for name in scorer.features]

@@ -378,7 +378,7 @@ def _said(key: str, value: str | None) -> Change:
         (_switch, "ReduceMax with an attribute that is no number or switch"),
         (_bias, "does not run|cannot load"),
         (_opset, "operator sets"),
-        (_said("aura.role", "oracle"), "aura.role 'oracle', expected 'event' or 'cell'"),
+        (_said("aura.role", "oracle"), "aura.role 'oracle', expected 'event', 'cell' or 'class'"),
         (_said("aura.threshold", None), r"no metadata for \['aura.threshold'\]"),
         (_said("aura.threshold", "nan"), "a number in its metadata that is none"),
         (_said("aura.features", "[{}]"), "metadata that cannot be read"),
@@ -438,7 +438,7 @@ def test_a_model_that_is_too_large() -> None:
 
 def test_an_unknown_backend() -> None:
     """A backend that there is not is refused with those that there are."""
-    with pytest.raises(ConfigError, match="'tpu', expected numpy, onnx-cpu, onnx-cuda"):
+    with pytest.raises(ConfigError, match="numpy, onnx-cpu, onnx-cuda, got 'tpu'"):
         Scorer.load(_network(), backend="tpu")
 
 
