@@ -13,6 +13,7 @@ from benchmarks import (
     kafka_rates,
     kernel,
     memory,
+    observing,
     parquet,
     promises,
     scoring,
@@ -33,6 +34,7 @@ ROWS: dict[str, Callable[[Effort], Iterator[Row]]] = {
     "scoring": scoring.rows,
     "memory": memory.rows,
     "growth": growth.rows,
+    "observing": observing.rows,
     "promises": promises.rows,
 }
 

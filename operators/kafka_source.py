@@ -167,6 +167,12 @@ class _Partition(StatefulSourcePartition[Batch, bytes]):
             return None
         return datetime.now(UTC) + timedelta(milliseconds=min(self._polled_in_vain, _AWAKE_MS))
 
+    @property
+    def lag(self) -> int | None:
+        """Records that the broker has beyond what was delivered; None before its first answer."""
+        end = self._consumer.highwater(self._part)
+        return None if end is None else max(0, int(end) - self._next)
+
     def snapshot(self) -> bytes:
         """Return the position after what was delivered; tell the group of the snapshot before this one."""
         if self._durable != self._told:

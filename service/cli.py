@@ -22,6 +22,7 @@ from service import (
     topics_command,
     verify,
 )
+from service.health import doctor
 
 # Scale by processes: a second thread gains scoring nothing, and processes that are forked want few. Before numpy loads.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -48,6 +49,7 @@ app.command("run", epilog=run.EXAMPLES)(run.command)
 app.command("archive", epilog=archive.EXAMPLES)(archive.command)
 app.command("replay", epilog=replay.EXAMPLES)(replay.command)
 app.command("verify", epilog=verify.EXAMPLES)(verify.command)
+app.command("doctor", epilog=doctor.EXAMPLES)(doctor.command)
 app.command("collect", epilog="Example: aura collect --out out")(collect.command)
 
 

@@ -67,6 +67,7 @@ def run(  # noqa: PLR0917 (each is an option of the command line)
     if restart not in ("left", "all"):
         raise ConfigError(f"--restart {restart!r}: allowed are left and all")
     from service.console import Console
+    from service.observe.front import cluster_front
     from service.recovery import Store
     from service.supervisor import Supervisor
     from service.worker import Work
@@ -82,7 +83,10 @@ def run(  # noqa: PLR0917 (each is an option of the command line)
         Work(settings, sink, until_end, store), processes, Loopback(),
         partial(console.step, "cluster"), shrink=restart == "left", grace_s=grace,
     )  # fmt: skip
-    found = supervisor.run()
+    with cluster_front(settings, store.directory, sink=sink) as address:
+        if address is not None:
+            console.step("http", f"{address}/metrics and /health")
+        found = supervisor.run()
     if found is None:
         console.step("stopped", "start it again to go on from the last snapshot")
         return

@@ -21,6 +21,7 @@ from operators.file_sink import clear_parts
 from service.collect import collect, places
 from service.console import Console
 from service.engine import engine
+from service.observe.watching import watched
 from service.recovery import Store
 from service.stop import stop_signals
 
@@ -83,8 +84,11 @@ class Job:
         self._announce(made.input, made.plan)
         directory, start = self.settings.sink.directory, time.perf_counter()
         fence(made.sink)
-        with self.console.progress(made.progress), engine(directory / "aura.log"):
-            run_main(made.flow, **options)  # type: ignore[no-untyped-call]
+        with watched(self.settings, made, sink=self.sink) as address:
+            if address is not None:
+                self.console.step("http", f"{address}/metrics and /health")
+            with self.console.progress(made.progress), engine(directory / "aura.log"):
+                run_main(made.flow, **options)  # type: ignore[no-untyped-call]
         if DRAIN.cut_short:
             return None
         summary = collect(made, directory, seconds=time.perf_counter() - start)

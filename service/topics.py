@@ -19,7 +19,7 @@ from kafka.admin import ConfigResource
 
 from kernels.errors import AuraError, ConfigError
 
-__all__ = ["DECLARED", "Change", "Topic", "apply", "load_topics", "plan"]
+__all__ = ["DECLARED", "Change", "Topic", "apply", "difference", "load_topics", "plan"]
 
 DECLARED = Path(__file__).resolve().parents[1] / "infra" / "kafka" / "topics.toml"
 
@@ -112,7 +112,7 @@ def apply(client: Mapping[str, Any], topics: Collection[Topic], *, prefix: str =
     AuraError
         If no broker answers, or the cluster refuses a change.
     """
-    wanted = {topic.name: topic for topic in (replace(topic, name=prefix + topic.name) for topic in topics)}
+    wanted = _named(topics, prefix)
     with _admin(client) as admin:
         changes = plan(wanted.values(), _existing(admin, wanted))
         _create(admin, [wanted[change.topic] for change in changes if change.before is None])
@@ -122,6 +122,17 @@ def apply(client: Mapping[str, Any], topics: Collection[Topic], *, prefix: str =
         _alter(admin, [c for c in changes if c.before is not None and c.key != "partitions"])
         _wait_until_seen(admin, wanted)
     return changes
+
+
+def difference(client: Mapping[str, Any], topics: Collection[Topic], *, prefix: str = "") -> list[Change]:
+    """Return what `apply` would change, and change nothing; it raises what that raises."""
+    wanted = _named(topics, prefix)
+    with _admin(client) as admin:
+        return plan(wanted.values(), _existing(admin, wanted))
+
+
+def _named(topics: Collection[Topic], prefix: str) -> dict[str, Topic]:
+    return {topic.name: topic for topic in (replace(topic, name=prefix + topic.name) for topic in topics)}
 
 
 def _topic(name: str, table: object) -> Topic:

@@ -26,7 +26,7 @@ _WITHOUT_METRICS = {"count", "agents"}
 def contradictions(settings: "Settings") -> list[Problem]:
     """Return every contradiction, in the order of the file."""
     checks: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
-        _mapping, _world, _metrics, _windows, _panes, _stages, _models, _kafka, _resources,
+        _mapping, _world, _metrics, _windows, _panes, _stages, _models, _kafka, _resources, _http,
     )  # fmt: skip
     return [problem for check in checks for problem in check(settings)]
 
@@ -155,3 +155,10 @@ def _resources(settings: "Settings") -> Iterator[Problem]:
     limit = settings.limits.memory_gib
     if settings.resources.memory_gib > limit:
         yield Problem("resources.memory_gib", f"above limits.memory_gib = {limit:g}")
+
+
+def _http(settings: "Settings") -> Iterator[Problem]:
+    if settings.http.port is not None and not settings.http.local and settings.http.token is None:
+        yield Problem(
+            "http.token", f"missing; http.host = {settings.http.host!r} lets others in: set a token for them"
+        )

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from flows.settings import analysis, population, system
+from flows.settings import analysis, operations, population, system
 from flows.settings.checks import contradictions
 from flows.settings.input import Input
 from flows.settings.layers import file_layers, leaves, merge, option_layers, variable_layers
@@ -44,6 +44,7 @@ class Settings(BaseSettings):
     sink: system.Sink = Field(default_factory=system.Sink)
     kafka: system.Kafka = Field(default_factory=system.Kafka)
     recovery: system.Recovery = Field(default_factory=system.Recovery)
+    http: operations.Http = Field(default_factory=operations.Http)
     simulate: population.Simulate = Field(default_factory=population.Simulate)
     levels: population.Levels = Field(default_factory=population.Levels)
     field: population.Field3D = Field(default_factory=population.Field3D)

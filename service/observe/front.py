@@ -1,0 +1,73 @@
+"""The server of a cluster's metrics and health: a process of its own, since the supervisor forks and so has no threads."""
+
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import CollectorRegistry, generate_latest
+
+from flows.settings.root import Settings
+from service.health.broker import broker_checks
+from service.health.checks import check_clock, check_disk, check_memory, check_models
+from service.health.component import Component, State, checked, report
+from service.observe.http import application, bind, serve
+from service.observe.shared import Joined
+from service.observe.watching import FOLDER
+from service.processes import Channel, Process
+from service.status import read_status
+
+__all__ = ["cluster_front", "cluster_health"]
+
+
+@contextmanager
+def cluster_front(settings: Settings, directory: Path, *, sink: str) -> Iterator[str | None]:
+    """Serve while the block runs, if `http.port` is set; yield the address."""
+    if settings.http.port is None:
+        yield None
+        return
+    listener = bind(settings.http)
+    process = Process(partial(_serve, settings, directory, sink, listener))
+    try:
+        yield f"http://{settings.http.host}:{listener.getsockname()[1]}"
+    finally:
+        process.kill()
+        listener.close()
+
+
+def _serve(settings: Settings, directory: Path, sink: str, listener: socket.socket, _: Channel) -> None:
+    registry = CollectorRegistry()
+    registry.register(Joined(directory / FOLDER))
+    token = settings.http.token.get_secret_value() if settings.http.token is not None else None
+    health = partial(cluster_health, settings, directory, sink=sink)
+    serve(application(partial(generate_latest, registry), health, token), listener)
+
+
+def cluster_health(settings: Settings, directory: Path, *, sink: str) -> Mapping[str, Any]:
+    """Return the report on a cluster whose supervisor writes its status into `directory`."""
+    status = read_status(directory)
+    components = [
+        _nodes(status),
+        checked("disk", lambda: check_disk(settings), required=True),
+        checked("memory", lambda: check_memory(settings), required=True),
+        checked("models", lambda: check_models(settings), required=bool(settings.models)),
+        checked("clock", check_clock, required=False),
+    ]
+    if "kafka" in (settings.input.source, sink):
+        broker, topics = broker_checks(settings)
+        components += [checked("broker", broker, required=True), checked("topics", topics, required=True)]
+    keys = ("state", "nodes", "wanted", "restarts", "recovery_s", "epoch")
+    return report(components, cluster={key: status[key] for key in keys})
+
+
+def _nodes(status: Mapping[str, Any]) -> Component:
+    nodes, wanted, measured = status["nodes"], status["wanted"], {"nodes": float(status["nodes"])}
+    said = f"{status['state']}, {nodes} of {wanted} nodes up"
+    if status["state"] == "running" and nodes == wanted:
+        return Component("flow", "healthy", True, said, performance=measured)
+    state: State = "failed" if nodes == 0 else "degraded"
+    detail = f"{said}; {status['failure']}".rstrip("; ")
+    todo = "It starts again by itself; `aura cluster status` tells the last failure"
+    return Component("flow", state, True, detail, todo, performance=measured)

@@ -1,0 +1,68 @@
+"""The server of metrics and health, asked over real sockets."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from flows.settings import load
+from flows.settings.operations import Http
+from kernels.errors import ConfigError
+from service.observe.http import application, bind, serving
+
+
+@pytest.fixture
+def mode() -> dict[str, str]:
+    """What the health report says."""
+    return {"mode": "full"}
+
+
+@pytest.fixture
+def address(mode: dict[str, str]) -> Iterator[str]:
+    """A server that asks for the token `secret`."""
+    listener = bind(Http(port=0))
+    with serving(application(lambda: b"aura_events_total 1\n", lambda: mode, "secret"), listener):
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+KNOWN = {"Authorization": "Bearer secret"}
+
+
+def test_answers(address: str, mode: dict[str, str]) -> None:
+    """Metrics and health are there; once it is an emergency, it lives but is not ready."""
+    with httpx.Client(base_url=address, headers=KNOWN) as client:
+        assert client.get("/metrics").text == "aura_events_total 1\n"
+        assert client.get("/health").json() == {"mode": "full"}
+        assert client.get("/readyz").status_code == 200
+        mode["mode"] = "emergency"
+        assert client.get("/readyz").status_code == 503
+        assert client.get("/health").status_code == 503
+        assert client.get("/healthz").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/healthz", "/readyz", "/health"])
+@pytest.mark.parametrize("given", [None, "Bearer other", "secret", "Bearer secret2"])
+def test_who_has_no_token_is_denied(address: str, path: str, given: str | None) -> None:
+    """Without the token nothing is said, not even that it lives."""
+    headers = {"Authorization": given} if given else {}
+    assert httpx.get(address + path, headers=headers).status_code == 401
+
+
+def test_a_taken_port_is_said() -> None:
+    """A port that another program has is a configuration to change."""
+    first = bind(Http(port=0))
+    first.listen()
+    try:
+        with pytest.raises(ConfigError, match=r"http\.port"):
+            bind(Http(port=first.getsockname()[1]))
+    finally:
+        first.close()
+
+
+def test_others_need_a_token() -> None:
+    """A host that others can reach is refused without a token, when the configuration is read."""
+    with pytest.raises(ConfigError, match=r"http\.token"):
+        load("minimal", {"http.port": "0", "http.host": "0.0.0.0"})
+    given = {"http.port": "0", "http.host": "0.0.0.0", "http.token": "abc"}
+    settings = load("minimal", given).settings
+    assert "abc" not in settings.model_dump_json()
