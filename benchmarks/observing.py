@@ -16,8 +16,8 @@ from benchmarks.job import SECOND, SECOND_US, Job, flow_of
 from benchmarks.row import Effort, Row
 from kernels.panes import Window
 from operators.batch import Batch, Origin
+from operators.wrap import Site, wrap
 from service.observe.recorder import Recorder
-from service.wrap import Site, wrap
 
 __all__ = ["rows"]
 

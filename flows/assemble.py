@@ -12,7 +12,7 @@ from flows.settings.root import Settings
 from flows.sinks import open_sink
 from flows.sources import Input, open_input
 from operators.batch import Batch, Tally
-from operators.guard import guarded
+from operators.guard import guard_flow, guarded
 from operators.progress import Progress
 from operators.result_tables import Output
 from operators.stages import over_events
@@ -80,6 +80,6 @@ def build(
     for stage in plan.row_stages:
         batches = op.map(stage.name, batches, guarded(stage.name, over_events(stage.run)))
     outputs = [part.attach(batches) for part in plan.parts.values()]
-    outputs.append(op.flat_map("account", batches, plan.account))
+    outputs.append(op.flat_map("account", batches, guarded("account", plan.account)))
     op.output("sink", op.merge("outputs", *outputs), sink)
-    return flow
+    return guard_flow(flow)

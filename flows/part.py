@@ -65,7 +65,7 @@ class Part(Protocol):
         """Add the steps to the flow of `batches`; return the stream of what goes to the sink.
 
         Other parts see the same batches: read them, never change them. Names of steps must differ from those of
-        other parts; stateless ones run under `operators.guard.guarded`.
+        other parts; stateless ones run under `operators.guard.guarded`, so that a failure names the batch.
 
         The stream's items are pairs of the sink partition, as the text of its number, and the output. All results of
         one id go to one partition, so that they keep their order: `str(key % settings.sink.partitions)` with the key

@@ -24,6 +24,7 @@ from kafka.errors import KafkaError, OffsetOutOfRangeError
 from kernels.errors import LostError
 from operators.batch import Batch
 from operators.drain import DRAIN
+from operators.guard import failing
 from operators.ingest import Ingest, IngestConfig
 from operators.kafka_reader import ANSWER_MS, ask, end_offsets, failed, open_consumer, topic_partitions
 from operators.kafka_records import CONTENT_TYPES, Decoder, Record
@@ -155,9 +156,12 @@ class _Partition(StatefulSourcePartition[Batch, bytes]):
         if not found:
             return self._pause()
         batches = []
-        for columns, origin, broker_us, names, dead in self._decoder.decode(found):
-            batches.append(self._ingest.accept(columns, origin, broker_us=broker_us, names=names, dead=dead))
-            self._source.progress.done += batches[-1].tally.events_in
+        with failing("source", f"{self._place()} offset {found[0].offset} to {found[-1].offset}"):
+            for columns, origin, broker_us, names, dead in self._decoder.decode(found):
+                batches.append(
+                    self._ingest.accept(columns, origin, broker_us=broker_us, names=names, dead=dead)
+                )
+                self._source.progress.done += batches[-1].tally.events_in
         self._silent_s, self._idle = None, False
         return batches
 

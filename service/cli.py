@@ -62,3 +62,9 @@ def main() -> None:
         if error.hint:
             print(f"      {error.hint}", file=sys.stderr)
         sys.exit(2 if isinstance(error, ConfigError) else 1)
+    except OSError as error:
+        print(
+            f"aura: {error.strerror}: {error.filename}" if error.filename else f"aura: {error}",
+            file=sys.stderr,
+        )
+        sys.exit(1)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kernels.errors import AuraError
+from operators.guard import StepError
 
 __all__ = ["engine"]
 
@@ -27,7 +28,7 @@ def engine(log: Path) -> Iterator[None]:
         os.dup2(file.fileno(), 2)
         try:
             yield
-        except Exception as error:
+        except BaseException as error:  # a panic of the engine is no Exception
             file.write(traceback.format_exc().encode())
             raise _cause(error, log) from None
         finally:
@@ -36,15 +37,24 @@ def engine(log: Path) -> Iterator[None]:
             os.close(saved)
 
 
-def _cause(error: BaseException, log: Path) -> AuraError:
-    """Return the innermost failure that says what to do, or an `AuraError` that names the log."""
+def _cause(error: BaseException, log: Path) -> BaseException:
+    """Return the failure that says which step and what to do, or an `AuraError` that names the log."""
     chain: list[BaseException] = []
     at: BaseException | None = error
     while at is not None:
         chain.append(at)
         at = at.__cause__ or at.__context__
     named = [e for e in chain if isinstance(e, AuraError)]
-    if named:
-        # The outermost one names the step; what it wraps is in its words already.
-        return named[0]
-    return AuraError(f"the run failed: {type(chain[-1]).__name__}: {chain[-1]}", f"The traceback is in {log}")
+    if stopped := [e for e in chain if isinstance(e, KeyboardInterrupt)]:
+        return stopped[0]
+    if not named:
+        return AuraError(f"the run failed: {type(chain[-1]).__name__}: {chain[-1]}", _in_log("", log))
+    # The outermost one names the step; what it wraps is in its words already.
+    told = named[0]
+    if isinstance(told, StepError) and not isinstance(told.__cause__, AuraError):
+        told.hint = _in_log(told.hint, log)
+    return told
+
+
+def _in_log(hint: str, log: Path) -> str:
+    return f"{hint}{'. ' if hint else ''}The traceback is in {log}"

@@ -5,7 +5,7 @@ from typing import Any
 
 from bytewax.dataflow import Dataflow
 
-from service.wrap import Call, Site, wrap
+from operators.wrap import Call, Site, wrap
 
 __all__ = ["witness"]
 

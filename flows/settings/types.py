@@ -111,6 +111,9 @@ Vector = tuple[float, float, float]
 
 
 def located(path: Path | str) -> Path:
-    """Return where a file of the configuration lies: relative to the current folder, or else in the checkout."""
+    """Return where a file of the configuration lies: relative to the current folder, or else in the checkout.
+
+    A file that is in neither is looked for here, where whoever named it is.
+    """
     here = Path(path).expanduser()
-    return here if here.is_absolute() or here.exists() else ROOT / here
+    return ROOT / here if not here.exists() and (ROOT / here).exists() else here

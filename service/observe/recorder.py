@@ -20,7 +20,7 @@ import numpy as np
 from kernels.lateness import END_US
 from operators.batch import FATES, Alerts, Batch, DeadLetter, Late, Tally
 from operators.cells import Cells
-from service.wrap import Call, Site
+from operators.wrap import Call, Site
 
 __all__ = ["BOUNDS_S", "Recorder", "Timing"]
 

@@ -9,12 +9,12 @@ from prometheus_client import generate_latest
 
 from flows.assemble import Assembled
 from flows.settings.root import Settings
+from operators.wrap import wrap
 from service.health.running import Running
 from service.observe.http import application, bind, serving
 from service.observe.metrics import Metrics, memory_limit_bytes, registry_of
 from service.observe.recorder import Recorder
 from service.observe.shared import publishing
-from service.wrap import wrap
 
 __all__ = ["FOLDER", "watched", "watched_member"]
 

@@ -10,10 +10,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from flows.assemble import assemble
 from flows.settings import load
 from operators.batch import Batch, Origin
+from operators.wrap import Site, wrap
 from service.collect import collect
 from service.observe.metrics import Metrics, registry_of
 from service.observe.recorder import Recorder
-from service.wrap import Site, wrap
 
 _NONE = np.empty(0, np.int64)
 
