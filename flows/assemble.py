@@ -7,6 +7,7 @@ from bytewax.dataflow import Dataflow
 from bytewax.inputs import FixedPartitionedSource
 from bytewax.outputs import FixedPartitionedSink
 
+from flows.models import ModelFiles
 from flows.plan import Plan
 from flows.settings.root import Settings
 from flows.sinks import open_sink
@@ -63,8 +64,13 @@ def assemble(
     AuraError
         The source cannot be opened, or a stage does not fit it.
     """
-    given = given or open_input(settings, until_end=until_end)
-    plan = Plan.of(settings, columns=given.columns, partitions=given.partitions)
+    files = ModelFiles(settings)  # first: the source is opened while they are tried
+    try:
+        given = given or open_input(settings, until_end=until_end)
+        plan = Plan.of(settings, columns=given.columns, partitions=given.partitions, models=files.load())
+    except BaseException:
+        files.drop()
+        raise
     progress, account = Progress(), Tally()
     target = open_sink(settings, sink, model=plan.cell_model, further=tuple(plan.tables), account=account)
     flow = build(given.build(plan.ingest, progress), target, plan)

@@ -6,14 +6,12 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from flows.cells import CellsPart
+from flows.models import ModelFiles
 from flows.part import Given, Part
 from flows.parts import PARTS
 from flows.settings.root import Settings
-from flows.settings.stages import InferenceStage
-from flows.settings.types import located
 from flows.stage_plan import Named, row_stages
 from kernels.backend import Backend, get_backend
-from kernels.errors import ConfigError
 from kernels.motion import MOTION_FEATURES
 from kernels.scorer import Scorer
 from operators.batch import Batch
@@ -51,7 +49,14 @@ class Plan:
     sink_partitions: int
 
     @classmethod
-    def of(cls, settings: Settings, *, columns: Collection[str], partitions: int) -> "Plan":
+    def of(
+        cls,
+        settings: Settings,
+        *,
+        columns: Collection[str],
+        partitions: int,
+        models: dict[str, Scorer] | None = None,
+    ) -> "Plan":
         """Build everything that `settings` describes.
 
         Parameters
@@ -62,13 +67,16 @@ class Plan:
             The columns that the source gives.
         partitions
             Number of source partitions.
+        models
+            Loaded ones by name; None: they are loaded here.
 
         Raises
         ------
         ConfigError
             A stage or metric names a column that there is not, a model cannot be loaded, a backend cannot be had.
         """
-        backend, models = get_backend(settings.kernels.backend), _load_models(settings)
+        backend = get_backend(settings.kernels.backend)
+        models = ModelFiles(settings).load() if models is None else models
         known, read = {*columns, *MOTION_FEATURES}, set[str]()
         stages = row_stages(settings.event_stages, known, read, models)
         motion = bool(read & set(MOTION_FEATURES))
@@ -111,19 +119,3 @@ def _ingest(settings: Settings, *, columns: tuple[str, ...], motion: bool) -> In
         motion=motion,
         columns=columns,
     )
-
-
-def _load_models(settings: Settings) -> dict[str, Scorer]:
-    """Load the models that a stage names."""
-    used = {s.model for s in settings.stages if isinstance(s, InferenceStage)}
-    found = {}
-    for name in sorted(used):
-        model = settings.models[name]
-        try:
-            data = located(model.path).read_bytes()
-        except OSError as error:
-            raise ConfigError(f"models.{name}.path = {str(model.path)!r}: {error.strerror}") from error
-        found[name] = Scorer.load(data, sha256=model.sha256, backend=settings.kernels.backend)
-        if model.threshold is not None:
-            found[name] = found[name].with_threshold(model.threshold)
-    return found

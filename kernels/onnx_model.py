@@ -22,7 +22,7 @@ from onnx import numpy_helper
 
 from kernels.errors import ConfigError
 
-__all__ = ["ALLOWED", "Feature", "Model", "Node", "read_model"]
+__all__ = ["ALLOWED", "MAX_BYTES", "Feature", "Model", "Node", "check_hash", "read_model"]
 
 ALLOWED = frozenset(
     {
@@ -33,7 +33,8 @@ ALLOWED = frozenset(
 """Operators that a model may use; `kernels.onnx_numpy` has each of them."""
 
 _OPSETS = range(18, 24)  # 18: axes of a reduction became an input; 23: the last that ONNX Runtime 1.22 knows
-_MAX_BYTES = 16 << 20
+MAX_BYTES = 16 << 20
+"""Of a model file, at most."""
 _MAX_NODES = 256
 _MAX_WIDTH = 4096  # columns of any value: with blocks of 1,536 rows 25 MB
 _NEEDS_WEIGHT = frozenset({"Gemm", "MatMul", "ReduceMax", "ReduceMin"})
@@ -120,17 +121,31 @@ def read_model(data: bytes, *, sha256: str | None = None) -> Model:
     ConfigError
         It is too large, has another hash, is damaged, or breaks one of the rules above.
     """
-    if len(data) > _MAX_BYTES:
-        raise ConfigError(f"the model has {len(data)} bytes, at most {_MAX_BYTES} are accepted", _REMAKE)
-    found = _sha256(data).hexdigest()
-    if sha256 is not None and found != sha256.lower():
-        raise ConfigError(f"the model has the SHA-256 {found}, expected {sha256}", _SOURCE)
+    found = check_hash(data, sha256)
     try:
         proto = onnx.ModelProto.FromString(data)
         return _take_apart(proto, data, found)
     except (DecodeError, TypeError, ValueError) as error:  # the latter two come of text that is not UTF-8
         what = f"the model of {len(data)} bytes is not an ONNX file, or not all of it"
         raise ConfigError(what, _SOURCE) from error
+
+
+def check_hash(data: bytes, sha256: str | None) -> str:
+    """Return the SHA-256 of a model file; nothing of it is parsed.
+
+    Raises
+    ------
+    ConfigError
+        It is too large, or `sha256` is given and another.
+    """
+    if len(data) > MAX_BYTES:
+        raise ConfigError(
+            f"the model has more than {MAX_BYTES >> 20} MiB, the most that is accepted", _REMAKE
+        )
+    found = _sha256(data).hexdigest()
+    if sha256 is not None and found != sha256.lower():
+        raise ConfigError(f"the model has the SHA-256 {found}, expected {sha256}", _SOURCE)
+    return found
 
 
 def _take_apart(proto: onnx.ModelProto, data: bytes, sha256: str) -> Model:

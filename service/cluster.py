@@ -66,6 +66,7 @@ def run(  # noqa: PLR0917 (each is an option of the command line)
         return
     if restart not in ("left", "all"):
         raise ConfigError(f"--restart {restart!r}: allowed are left and all")
+    from flows.models import ModelFiles
     from service.console import Console
     from service.observe.front import cluster_front
     from service.recovery import Store
@@ -75,6 +76,7 @@ def run(  # noqa: PLR0917 (each is an option of the command line)
     given = {"input.source": source, "sink.directory": out, "kernels.backend": backend, "input.as_is": as_is}
     given |= {"flows": flows_of(flows), "recovery.directory": recovery}
     settings = with_directory(settings_of(profile, set_, given))
+    ModelFiles(settings).check()  # here, once for all processes, which are forked from this one
     console, files = Console(quiet=as_json), sink == "files"
     store = Store.open(settings, writers=processes, files=files, fresh=fresh)
     console.step("recovery", _resumes(store))

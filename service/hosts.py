@@ -41,6 +41,7 @@ def command(  # noqa: PLR0917 (each is an option of the command line)
     set_: Set = None,
 ) -> None:
     """Run one process of a flow on several hosts; NODE_ID and CLUSTER_SIZE say which of how many."""
+    from flows.models import ModelFiles
     from service.cluster import with_directory
     from service.console import Console
     from service.supervisor import Supervisor
@@ -49,6 +50,9 @@ def command(  # noqa: PLR0917 (each is an option of the command line)
     number, addresses = peers(os.environ, service=service, port=port)
     given = {"input.source": source, "sink.directory": out, "recovery.directory": recovery}
     settings, console = with_directory(settings_of(profile, set_, given)), Console()
+    ModelFiles(
+        settings
+    ).check()  # once for the process that runs and its spares, which are forked from this one
     store = _store(settings, number, len(addresses), files=sink == "files")
     console.step("worker", f"{number} of {len(addresses)}: {', '.join(addresses)}; {store.directory}")
 

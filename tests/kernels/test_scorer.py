@@ -432,7 +432,7 @@ def test_a_corrupt_model(flips: list[tuple[int, int]]) -> None:
 
 def test_a_model_that_is_too_large() -> None:
     """A file above the limit is refused by its size alone."""
-    with pytest.raises(ConfigError, match="at most 16777216 are accepted"):
+    with pytest.raises(ConfigError, match="more than 16 MiB"):
         Scorer.load(bytes((16 << 20) + 1))
 
 
