@@ -67,7 +67,7 @@ def assemble(
     files = ModelFiles(settings)  # first: the source is opened while they are tried
     try:
         given = given or open_input(settings, until_end=until_end)
-        plan = Plan.of(settings, columns=given.columns, partitions=given.partitions, models=files.load())
+        plan = Plan.of(settings, columns=given.columns, partitions=given.partitions, files=files)
     except BaseException:
         files.drop()
         raise
@@ -84,7 +84,9 @@ def build(
     flow = Dataflow("aura")
     batches = op.input("source", flow, source)
     for stage in plan.row_stages:
-        batches = op.map(stage.name, batches, guarded(stage.name, over_events(stage.run)))
+        run = over_events(stage.run)
+        watched = run if stage.model is None else plan.backend.watching(run)
+        batches = op.map(stage.name, batches, guarded(stage.name, watched))
     outputs = [part.attach(batches) for part in plan.parts.values()]
     outputs.append(op.flat_map("account", batches, guarded("account", plan.account)))
     op.output("sink", op.merge("outputs", *outputs), sink)

@@ -17,7 +17,7 @@ from operators.result_tables import Output
 from operators.window import Closed, ShardWindows, WindowConfig, WindowStep
 from operators.withdrawn import withdrawals
 
-__all__ = ["CellPlan"]
+__all__ = ["CellPlan", "layout_of"]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class CellPlan:
             A stage or metric names a column that there is not.
         """
         grid, windows = settings.world.to_grid(), settings.windows_used
-        layout = _layout(settings)
+        layout = layout_of(settings)
         _check_metrics(layout, set(given.columns))
         groups = groups_of(windows, grid.size)
         shards = ShardMap.uniform(grid.size, min(settings.shards.count, grid.size))
@@ -95,14 +95,15 @@ class CellPlan:
             yield from ((key, gone) for gone in withdrawals(item, cells))
 
 
-def _layout(settings: Settings) -> Layout:
+def layout_of(settings: Settings) -> Layout:
+    """Return the statistics that a cell must hold for the windows."""
     asked = {a for w in settings.windows_used for a in settings.windows[w.name].aggregates}
     return layout_for(settings.metrics_used, asked)
 
 
 def _published(settings: Settings) -> set[str]:
     """Return the columns of the results in which every window has values: what a stage over cells may read."""
-    published = set(cell_columns(_layout(settings))) - {"window"}
+    published = set(cell_columns(layout_of(settings))) - {"window"}
     for window in settings.windows_used:
         asked = {*settings.windows[window.name].aggregates, "count"}
         published -= {f"{m}_{a}" for m in settings.metrics for a in AGGREGATES if a not in asked}

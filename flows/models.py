@@ -3,6 +3,7 @@
 from flows.settings.root import Settings
 from flows.settings.stages import InferenceStage
 from flows.settings.types import located
+from kernels.backend import Backend
 from kernels.errors import ConfigError
 from kernels.onnx_model import MAX_BYTES, check_hash
 from kernels.scorer import Scorer
@@ -35,8 +36,8 @@ class ModelFiles:
         """Wait until a throw-away process has loaded all of them; ConfigError if it could not."""
         self._probe.wait()
 
-    def load(self) -> dict[str, Scorer]:
-        """Return the models by name, each with the threshold of the configuration where that has one.
+    def load(self, backend: Backend) -> dict[str, Scorer]:
+        """Return the models by name, run by `backend`, each with the threshold of the configuration where that has one.
 
         Raises
         ------
@@ -44,7 +45,7 @@ class ModelFiles:
             A model is refused, or the backend cannot run it.
         """
         self.check()
-        return {name: _load(self._settings, name, data) for name, data in self._files.items()}
+        return {name: _load(self._settings, name, data, backend) for name, data in self._files.items()}
 
     def drop(self) -> None:
         """End the trial: nobody wants the models any more."""
@@ -65,7 +66,7 @@ def _read(settings: Settings, name: str) -> bytes:
     return data
 
 
-def _load(settings: Settings, name: str, data: bytes) -> Scorer:
+def _load(settings: Settings, name: str, data: bytes, backend: Backend) -> Scorer:
     model = settings.models[name]
-    scorer = Scorer.load(data, sha256=model.sha256, backend=settings.kernels.backend)
+    scorer = Scorer.load(data, sha256=model.sha256, backend=backend)
     return scorer if model.threshold is None else scorer.with_threshold(model.threshold)

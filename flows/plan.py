@@ -5,16 +5,18 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from flows.bridge import bridge_of
+from flows.cell_plan import layout_of
 from flows.cells import CellsPart
 from flows.models import ModelFiles
 from flows.part import Given, Part
 from flows.parts import PARTS
 from flows.settings.root import Settings
 from flows.stage_plan import Named, row_stages
-from kernels.backend import Backend, get_backend
 from kernels.motion import MOTION_FEATURES
 from kernels.scorer import Scorer
 from operators.batch import Batch
+from operators.bridge import Bridge
 from operators.ingest import IngestConfig
 from operators.result_tables import Output
 
@@ -44,7 +46,7 @@ class Plan:
     ingest: IngestConfig
     row_stages: tuple[Named, ...]
     parts: dict[str, Part]
-    backend: Backend
+    backend: Bridge
     models: dict[str, Scorer]
     sink_partitions: int
 
@@ -55,7 +57,7 @@ class Plan:
         *,
         columns: Collection[str],
         partitions: int,
-        models: dict[str, Scorer] | None = None,
+        files: ModelFiles | None = None,
     ) -> "Plan":
         """Build everything that `settings` describes.
 
@@ -67,16 +69,17 @@ class Plan:
             The columns that the source gives.
         partitions
             Number of source partitions.
-        models
-            Loaded ones by name; None: they are loaded here.
+        files
+            Of the models, if they are read already.
 
         Raises
         ------
         ConfigError
-            A stage or metric names a column that there is not, a model cannot be loaded, a backend cannot be had.
+            A stage or metric names a column that there is not, or a model cannot be loaded.
         """
-        backend = get_backend(settings.kernels.backend)
-        models = ModelFiles(settings).load() if models is None else models
+        files = files or ModelFiles(settings)
+        backend = bridge_of(settings, layout_of(settings))
+        models = files.load(backend)
         known, read = {*columns, *MOTION_FEATURES}, set[str]()
         stages = row_stages(settings.event_stages, known, read, models)
         motion = bool(read & set(MOTION_FEATURES))

@@ -4,7 +4,7 @@ Each gives the same bits, so the choice is one of speed; models and products of 
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +20,16 @@ from kernels.onnx_backend import OnnxBackend
 from kernels.onnx_model import Model
 from kernels.shards import ShardMap
 
-__all__ = ["BACKENDS", "Backend", "BackendName", "get_backend"]
+__all__ = ["BACKENDS", "KERNELS", "Backend", "BackendName", "Kernel", "get_backend"]
 
 BackendName = Literal["numpy", "onnx-cpu", "onnx-cuda"]
-BACKENDS: tuple[BackendName, ...] = ("numpy", "onnx-cpu", "onnx-cuda")
+BACKENDS: tuple[BackendName, ...] = get_args(BackendName)
+
+Kernel = Literal[
+    "cells", "ranks", "shard_of", "quantise", "reduce", "consensus", "tensor", "features", "predict"
+]
+"""What a backend may be chosen for, kernel by kernel; `grid_sums` is reduce over cells, `predict_columns` is predict."""
+KERNELS: tuple[Kernel, ...] = get_args(Kernel)
 
 
 class Backend(Protocol):

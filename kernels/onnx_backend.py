@@ -1,7 +1,8 @@
 """The ONNX backend: the kernels as graphs on ONNX Runtime, on the CPU or on a GPU.
 
 Batches are filled up to a few lengths, powers of two, so that the runtime's buffers keep their sizes: positions with
-the lower corner, groups with one group more that is cut off again, values with NaN, which is no value.
+the lower corner, groups with one group more that is cut off again, values with NaN, which is no value. The number of
+groups, of which the results are as long, is rounded up by at most an eighth.
 
 Where one kernel reads what another makes, the array stays on a GPU between them: positions -> cells -> sums, and columns
 -> features -> model. On the CPU there is no way to save: binding buffers costs 19 of 52 ns an event there.
@@ -118,7 +119,7 @@ class OnnxBackend:
             "group": _fill(ballot.group.astype(np.int64, copy=False), size),
             "values": _fill(ballot.values, np.nan),
             "ballots": _fill(ballot.votes.astype(np.int64, copy=False), -1),
-            "size": np.array([size + 1]),
+            "size": np.array([_bucket(size + 1)]),
         }
         return Consensus(**{name: rows[:size] for name, rows in session.run(feed).items()})
 
@@ -181,7 +182,7 @@ def _values(columns: Sequence[NDArray[np.float32]], size: int) -> dict[str, NDAr
     filled: dict[str, NDArray[Any]] = {
         f"values{m}": _fill(column, np.nan) for m, column in enumerate(columns)
     }
-    return filled | {"size": np.array([size + 1])}
+    return filled | {"size": np.array([_bucket(size + 1)])}
 
 
 def _sums(rows: Mapping[str, NDArray[Any]], size: int, layout: Layout) -> Sums:
@@ -208,3 +209,9 @@ def _fill(values: NDArray[Any], filler: float) -> NDArray[Any]:
     filled[: len(values)] = values
     filled[len(values) :] = filler
     return filled
+
+
+def _bucket(groups: int) -> int:
+    """Return the least multiple of an eighth of a power of two that is not below `groups`."""
+    step = max(1, (1 << (groups - 1).bit_length()) // 16)
+    return -(-groups // step) * step

@@ -145,15 +145,19 @@ class Combine:
     def _part(
         self, number: int, panes: Panes, columns: Columns, pieces: list[list[Piece]], sums: dict[int, Block]
     ) -> None:
-        cells = self._backend.cells(self._grid, columns["x_m"], columns["y_m"], columns["z_m"])
+        positions = columns["x_m"], columns["y_m"], columns["z_m"]
         values = [columns[m.name] for m in self._layout.metrics]
-        if panes.count * self._grid.size <= _DENSE * len(cells):
+        recent, dense = self._recent[number], panes.count * self._grid.size <= _DENSE * length(columns)
+        if dense and panes.number is None and recent is None:
+            self._split.add_pane(sums, panes.first, positions, values)
+            return
+        cells = self._backend.cells(self._grid, *positions)
+        if dense:
             self._split.add(sums, panes, cells, values)
         elif panes.count * len(self._keys) * _LEAST_RUN <= len(cells):
             _deal(self._split.rows(number, panes, cells, values), pieces)
         else:
             _deal(self._split.tables(number, panes, cells, values), pieces)
-        recent = self._recent[number]
         if recent is not None:
             # Only what was not just shipped: an agent mostly stays in its cell, so few of the pairs are new.
             key = panes.keyed(cells, self._grid.size).astype(np.int64) + panes.first * self._grid.size

@@ -20,6 +20,7 @@ from operators.pieces import Block, Pairs, Piece, Rows
 __all__ = ["Panes", "Split"]
 
 Values = Sequence[NDArray[np.float32]]
+Positions = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +64,12 @@ class Split:
         ints, floats = self._backend.reduce(index, panes.count * size, values, self._layout)
         for i in range(panes.count):
             part = slice(i * size, (i + 1) * size)
-            own = Block(panes.first + i, 0, ints[:, part], floats[:, part])
-            if own.pane in sums:
-                sums[own.pane].add(own)
-            else:
-                sums[own.pane] = own
+            _add(sums, Block(panes.first + i, 0, ints[:, part], floats[:, part]))
+
+    def add_pane(self, sums: dict[int, Block], pane: int, positions: Positions, values: Values) -> None:
+        """Add rows of one pane, whose cells nothing else needs."""
+        ints, floats = self._backend.grid_sums(self._grid, positions, values, self._layout)
+        _add(sums, Block(pane, 0, ints, floats))
 
     def blocks(self, group_number: int, sums: dict[int, Block]) -> dict[int, Piece]:
         """Return the sums as pieces of blocks."""
@@ -161,3 +163,10 @@ class Split:
         rank = self._backend.ranks(self._grid, np.arange(self._grid.size, dtype=np.int32))
         first: NDArray[np.int32] = np.array(self._shards.boundaries, np.int32)[self._shard_of_cell]
         return rank - first
+
+
+def _add(sums: dict[int, Block], own: Block) -> None:
+    if own.pane in sums:
+        sums[own.pane].add(own)
+    else:
+        sums[own.pane] = own

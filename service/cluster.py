@@ -46,7 +46,7 @@ def run(  # noqa: PLR0917 (each is an option of the command line)
     sink: Annotated[str, typer.Option(help="files or kafka.")] = "files",
     out: Annotated[Path | None, typer.Option(help="Folder of the results.")] = None,
     flows: Flows = None,
-    backend: Annotated[str | None, typer.Option(help="numpy, onnx-cpu or onnx-cuda.")] = None,
+    backend: Annotated[str | None, typer.Option(help="numpy, onnx-cpu, onnx-cuda or auto.")] = None,
     as_is: Annotated[bool, typer.Option("--as-is", help="Read the file in its own order.")] = False,
     until_end: Annotated[
         bool, typer.Option("--until-end", help="Stop at what is the end of the topic now.")

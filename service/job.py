@@ -98,7 +98,8 @@ class Job:
     def _announce(self, given: Input, plan: Plan) -> None:
         """Print the steps of the start-up, in their order."""
         settings, say = self.settings, self.console.step
-        say("backends", f"{plan.backend.name} ({plan.backend.provider})")
+        measured = f": {plan.backend.report}" if plan.backend.report else ""
+        say("backends", f"{plan.backend.name} ({plan.backend.provider}){measured}")
         memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
         say("resources", f"{os.cpu_count()} CPU cores, {memory_gib:.0f} GiB of memory, {_gpus()}")
         models = [f"{settings.models[name].role}: {name} {m.sha256[:12]}" for name, m in plan.models.items()]

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, SecretStr
 
 from flows.settings.types import SECOND_US, PositiveDuration, Section
+from kernels.backend import BackendName, Kernel
 
 __all__ = ["FLOWS", "Flow", "Kafka", "Kernels", "Recovery", "Shards", "Sink"]
 
@@ -16,9 +17,14 @@ FLOWS: tuple[Flow, ...] = get_args(Flow)
 
 
 class Kernels(Section):
-    """Which form of the kernels a run uses; the results are the same from each."""
+    """Which form of the kernels a run uses; exact results are the same from each.
 
-    backend: Literal["numpy", "onnx-cpu", "onnx-cuda"] = "numpy"
+    `auto` measures at the start, for the kernels whose bits are the same everywhere; models then run on onnx-cpu. What
+    cannot be had, or is lost, is replaced: onnx-cuda by onnx-cpu, that by numpy.
+    """
+
+    backend: Literal["numpy", "onnx-cpu", "onnx-cuda", "auto"] = "numpy"
+    per_kernel: dict[Kernel, BackendName] = Field(default_factory=dict)
 
 
 class Shards(Section):

@@ -12,6 +12,7 @@ import numpy as np
 import onnxruntime
 import psutil
 
+from flows.bridge import bridge_of
 from flows.settings.root import Settings
 from flows.settings.types import located
 from kernels.aggregate import Layout
@@ -41,8 +42,8 @@ _TIME_ERROR = 5
 
 def check_kernels(settings: Settings) -> Component:
     """Run the kernels of a batch on the configured backend."""
-    backend, grid = get_backend(settings.kernels.backend), settings.world.to_grid()
     layout = Layout(settings.metrics_used, *((True,) * len(settings.metrics_used),) * 2)
+    backend, grid = bridge_of(settings, layout), settings.world.to_grid()
     rng = np.random.default_rng(1)
     low, high = np.array(settings.world.min_m), np.array(settings.world.max_m)
     x, y, z = (low + rng.random((_ROWS, 3)) * (high - low)).astype(np.float32).T.copy()

@@ -72,7 +72,7 @@ WRONG = [
     ),
     ("stages", '[{"kind": "ml_inference", "model": "cell"}, {"kind": "aggregate"}]', "allowed: event"),
     ("models.cell.sha256", "abc", "must match ^[0-9a-f]{64}$"),
-    ("kernels.backend", "cuda", "allowed: 'numpy', 'onnx-cpu' or 'onnx-cuda'"),
+    ("kernels.backend", "cuda", "allowed: 'numpy', 'onnx-cpu', 'onnx-cuda' or 'auto'"),
     ("input.mapping.position.kind", "polar", "allowed kind: 'geographic', 'planar'"),
     ("input.mapping.position.altitude.unit", "fet", "unit = \"fet\" (--set): 'fet' is no unit"),
     ("input.mapping.position.altitude.unit", "kn", "is a unit of speed, expected one of length"),
