@@ -59,7 +59,7 @@ def examine(settings: "Settings", *, sink: str) -> dict[str, Any]:
     broker, topics = broker_checks(settings)
     checks: dict[str, tuple[Callable[[], Component], bool]] = {
         "kernels": (partial(check_kernels, settings), True),
-        "gpu": (partial(check_gpu, settings), settings.kernels.backend == "onnx-cuda"),
+        "gpu": (partial(check_gpu, settings), False),  # the CPU takes its place
         "models": (partial(check_models, settings), bool(settings.models)),
         "disk": (partial(check_disk, settings), True),
         "memory": (partial(check_memory, settings), True),
