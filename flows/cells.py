@@ -53,7 +53,7 @@ class CellsPart:
     def attach(self, batches: Stream[Batch]) -> Stream[tuple[str, Output]]:
         """Add the steps to the flow of `batches`."""
         plan = self.plan
-        messages = op.flat_map("combine", batches, guarded("combine", plan.combine))
+        messages = op.flat_map_batch("combine", batches, plan.combine.many)
         closed = op.stateful_batch("window", messages, plan.window)
         results = op.flat_map_batch("cells", closed, guarded("cells", plan.results))
         if (sessions := plan.sessions) is None:

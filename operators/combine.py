@@ -9,7 +9,6 @@ Which of them only changes the cost: the sums are exact.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +22,7 @@ from kernels.panes import Window, base_pane_us
 from kernels.schema import Columns
 from kernels.shards import ShardMap
 from operators.batch import Batch, length, take
-from operators.message import Message
+from operators.message import Mark, Message
 from operators.pieces import Block, Piece
 from operators.recent_pairs import RecentPairs
 from operators.split import Panes, Split
@@ -93,18 +92,13 @@ class Combine:
 
     def __call__(self, batch: Batch) -> list[tuple[str, Message]]:
         """Return what `batch` tells each shard."""
-        return self._run([batch])
+        return self.many([batch])
 
     def many(self, batches: Sequence[Batch]) -> list[tuple[str, Message]]:
-        """Return what `batches` tell each shard: those of a partition that follow one another in one message.
+        """Return what `batches`, of any partitions, tell each shard: one message for all of them.
 
         A message costs as much as some thousand events, whatever it holds, and between processes several times that.
         """
-        runs = (list(run) for _, run in groupby(batches, key=lambda batch: batch.partition))
-        return [each for run in runs for each in self._run(run)]
-
-    def _run(self, batches: Sequence[Batch]) -> list[tuple[str, Message]]:
-        """Return the messages of batches of one partition."""
         pieces: list[list[Piece]] = [[] for _ in self._keys]
         for number, each in enumerate(self._groups):
             sums: dict[int, Block] = {}
@@ -112,10 +106,13 @@ class Combine:
                 if len(batch):
                     self._group(number, each, batch, pieces, sums)
             _deal(self._split.blocks(number, sums), pieces)
-        last = batches[-1]
-        everyone = last.idle or self._crosses(batches)
+        runs: dict[int, list[Batch]] = {}
+        for batch in batches:
+            runs.setdefault(batch.partition, []).append(batch)
+        marks = tuple(Mark(k, run[-1].watermark_us, run[-1].idle) for k, run in runs.items())
+        everyone = any(run[-1].idle or self._crosses(run) for run in runs.values())
         return [
-            (key, Message(shard, last.partition, last.watermark_us, last.idle, tuple(own)))
+            (key, Message(shard, marks, tuple(own)))
             for shard, (key, own) in enumerate(zip(self._keys, pieces, strict=True))
             if own or everyone
         ]

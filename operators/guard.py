@@ -98,10 +98,16 @@ def _message(step: str, place: str, cause: str) -> str:
 def _place(items: Sequence[object]) -> str:
     """Return where items came from, as far as that is known."""
     batches = [each for each in items if isinstance(each, Batch)]
-    if len(batches) == 1:
-        return str(batches[0].origin)
+    if batches:
+        return " and ".join(dict.fromkeys(str(batch.origin) for batch in batches))
     messages = [each for each in items if isinstance(each, Message | SessionMessage)]
     if not messages:
         return ""
-    partitions = sorted({message.partition for message in messages})
+    partitions = sorted({number for message in messages for number in _partitions(message)})
     return f"shard {messages[0].shard}, events of partitions {', '.join(map(str, partitions))}"
+
+
+def _partitions(message: Message | SessionMessage) -> list[int]:
+    if isinstance(message, SessionMessage):
+        return [message.partition]
+    return [mark.partition for mark in message.marks]

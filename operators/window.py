@@ -98,8 +98,8 @@ class ShardWindows:
                 self._open(message.shard)
             for piece in message.pieces:
                 forgotten += self._add(piece, amended)
-            self._watermarks[message.partition] = message.watermark_us
-            self._idle[message.partition] = message.idle
+            for partition, watermark_us, idle in message.marks:
+                self._watermarks[partition], self._idle[partition] = watermark_us, idle
         found: list[Closed | Tally] = [Tally(windowed=-forgotten, late=forgotten)] if forgotten else []
         for panes in (p for group in self._panes for p in group if amended):
             for window in panes.windows:

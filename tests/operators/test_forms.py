@@ -100,7 +100,7 @@ class _Gathering(Flow):
 @given(ROWS, st.integers(0, 9), st.integers(1, 4), st.sampled_from([0, MANY]))
 @settings(max_examples=100, deadline=None)
 def test_batches_together_are_batches_one_by_one(rows: list[Row], pause: int, every: int, dense: int) -> None:
-    """Batches of a partition in one message, watermarks and silences among them, give the same results."""
+    """Batches of all partitions in one message, watermarks and silences among them, give the same results."""
     one, many = Flow(GRID, METRICS, WINDOWS, partitions=2), _Gathering(GRID, METRICS, WINDOWS, partitions=2)
     with patch("operators.combine._DENSE", dense):
         for turn, batch in enumerate(split(rows, [3, 1])):
@@ -117,6 +117,8 @@ def test_batches_together_are_batches_one_by_one(rows: list[Row], pause: int, ev
         assert flow.tally.balanced
     assert repr(_exact(many)) == repr(_exact(one))
     assert many.tally == one.tally
+    if 2 * pause >= len(rows):
+        assert all((c.revision == 0).all() for c in many.closed), "without idle partitions nothing is amended"
 
 
 def _exact(flow: Flow) -> list[tuple]:

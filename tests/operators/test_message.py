@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 
 from kernels.table import Table
-from operators.message import Message
+from operators.message import Mark, Message
 from operators.pieces import Block, Pairs, Piece, Rows
 
 
@@ -18,7 +18,7 @@ def test_comes_back_aligned() -> None:
         (Rows(-4, np.array([1, 2, 3], np.int32), (np.array([0.5, np.nan, 2], np.float32),)),),
         Pairs(key, np.array([1, 2**64 - 1], np.uint64)),
     )  # fmt: skip
-    message = Message(3, 1, -(2**62), False, (one, Piece(1, 0)))
+    message = Message(3, (Mark(1, -(2**62), False), Mark(0, 2**62, True)), (one, Piece(1, 0)))
     back = pickle.loads(pickle.dumps(message))
     assert repr(back) == repr(message)
     piece = back.pieces[0]
