@@ -160,6 +160,8 @@ class Batch:
         The partition has been silent for the idle timeout: no window waits for it until its next batch; that batch.
     tally, outputs
         The account so far.
+    trace
+        The W3C traceparent of the span that it is part of, if it is traced.
     """
 
     columns: Columns
@@ -172,6 +174,7 @@ class Batch:
     resumed: bool = False
     tally: Tally = field(default_factory=Tally)
     outputs: list[Output] = field(default_factory=list)
+    trace: str = ""
 
     def __len__(self) -> int:
         return length(self.columns)

@@ -52,11 +52,14 @@ class Cells:
         (R,) arrays, see `cell_columns`; `window` is a number into `windows`.
     windows
         Names.
+    trace
+        The W3C traceparent of the span that they come from, if it is traced.
     """
 
     shard: int
     columns: dict[str, NDArray[Any]]
     windows: Sequence[str]
+    trace: str = ""
 
     def __len__(self) -> int:
         return len(self.columns["count"])
@@ -103,7 +106,7 @@ def to_cells(closed: Closed, config: CellsConfig) -> Cells:
             columns[f"{metric.name}_{name}"] = values if keep else np.full(rows, np.nan)
     columns["score"] = np.full(rows, np.nan, np.float32)
     columns["revision"] = closed.revision
-    return Cells(closed.shard, columns, list(config.windows))
+    return Cells(closed.shard, columns, list(config.windows), closed.trace)
 
 
 def layout_for(metrics: tuple[Metric, ...], aggregates: Collection[str]) -> Layout:

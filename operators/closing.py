@@ -28,6 +28,8 @@ class Closed(NamedTuple):
         (I, K), (F, K) exact statistics.
     revision
         (K,) int32.
+    trace
+        The W3C traceparent of the span that closed them, if that is traced.
     """
 
     shard: int
@@ -38,6 +40,7 @@ class Closed(NamedTuple):
     ints: NDArray[np.int64]
     floats: NDArray[np.float32]
     revision: NDArray[np.int32]
+    trace: str = ""
 
 
 class Sums(NamedTuple):

@@ -146,7 +146,7 @@ class _Partition(StatefulSinkPartition[Output, bytes]):
                 self._tally.add(value)
                 continue
             for message in encode_output(value, json_rows=self._sink.json_rows, model=self._sink.model):
-                self._write(message)
+                self._write(message, getattr(value, "trace", ""))
 
     def snapshot(self) -> bytes:
         """Commit what the epoch brought; return the offsets behind it."""
@@ -189,7 +189,7 @@ class _Partition(StatefulSinkPartition[Output, bytes]):
             self._committed.note(f"{kind}:{about}", int(headers["revision"]), headers["content"])
             self._next[kind] = record.offset + 1
 
-    def _write(self, message: Message) -> None:
+    def _write(self, message: Message, trace: str) -> None:
         content = message.content()
         revision = self._committed.admit(f"{message.kind}:{message.id}", message.revision, content)
         if revision is None:
@@ -197,6 +197,7 @@ class _Partition(StatefulSinkPartition[Output, bytes]):
         headers = [*message.headers, ("revision", b"%d" % revision), ("content", content)]
         headers += [("run", self._sink.run.id.encode()), ("flow", self._sink.flow.encode())]
         headers += [("id", message.id.encode())] if message.id != message.key else []
+        headers += [("traceparent", trace.encode())] if trace else []
         topic = self._sink.prefix + TOPICS[message.kind]
         with _or_die(f"writing to {topic}[{self._number}]"):
             if not self._in_transaction:

@@ -122,6 +122,8 @@ class KafkaSource(FixedPartitionedSource[Batch, bytes]):
 
 
 class _Partition(StatefulSourcePartition[Batch, bytes]):
+    traced = False  # whether somebody wants to know which records are part of a trace
+
     def __init__(
         self, source: KafkaSource, number: int, decoder: Decoder, resume_state: bytes | None
     ) -> None:
@@ -142,6 +144,7 @@ class _Partition(StatefulSourcePartition[Batch, bytes]):
         self._idle, self._polled_in_vain = False, 0
         self._durable = self._next  # what the snapshot before this one has
         self._told: int | None = None  # what the group was told
+        self._traceparents: dict[int, str] = {}
 
     def next_batch(self) -> list[Batch]:
         """Return what has arrived, then the end of the partition, then stop."""
@@ -158,10 +161,12 @@ class _Partition(StatefulSourcePartition[Batch, bytes]):
         batches = []
         with failing("source", f"{self._place()} offset {found[0].offset} to {found[-1].offset}"):
             for columns, origin, broker_us, names, dead in self._decoder.decode(found):
-                batches.append(
-                    self._ingest.accept(columns, origin, broker_us=broker_us, names=names, dead=dead)
-                )
-                self._source.progress.done += batches[-1].tally.events_in
+                batch = self._ingest.accept(columns, origin, broker_us=broker_us, names=names, dead=dead)
+                batches.append(batch)
+                if self._traceparents:
+                    traced = map(self._traceparents.get, origin.offsets.tolist())
+                    batch.trace = next(filter(None, traced), "")
+                self._source.progress.done += batch.tally.events_in
         self._silent_s, self._idle = None, False
         return batches
 
@@ -220,6 +225,7 @@ class _Partition(StatefulSourcePartition[Batch, bytes]):
                 self._start(self._next)  # says what is gone
             raise failed(f"reading {self._place()} from offset {self._next}", error) from error
         found: list[Record] = polled.get(self._part, [])
+        self._traceparents = _traceparents(found) if self.traced else {}
         if self._end is None:
             return found
         self._next = min(self._next, self._end)
@@ -252,3 +258,13 @@ class _Partition(StatefulSourcePartition[Batch, bytes]):
             "Results that need them would be wrong. Replay them from an archive, or begin anew with an empty recovery "
             f"directory: then the run starts at offset {first}",
         )
+
+
+def _traceparents(records: list[Record]) -> dict[int, str]:
+    """Return the W3C traceparent of the records that have one, by offset."""
+    return {
+        record.offset: (value or b"").decode("ascii", "replace")
+        for record in records
+        for name, value in record.headers
+        if name == "traceparent"
+    }

@@ -36,6 +36,7 @@ class Message(NamedTuple):
     shard: int
     marks: tuple[Mark, ...]
     pieces: tuple[Piece, ...]
+    trace: str = ""  # the W3C traceparent of the span that it comes from, if it is traced
 
     def __reduce__(self) -> tuple[Callable[[bytes], "Message"], tuple[bytes]]:
         """Return what pickle writes."""
@@ -47,7 +48,7 @@ def _pack(message: Message) -> bytes:
     arrays: list[NDArray[Any]] = []
     pieces = [_described(piece, arrays) for piece in message.pieces]
     shapes = [(array.dtype.char, *array.shape) for array in arrays]
-    header = _pack_header([message.shard, message.marks, pieces, shapes])
+    header = _pack_header([message.shard, message.marks, message.trace, pieces, shapes])
     parts = [len(header).to_bytes(_ALIGNED, "little"), header]
     for array in arrays:
         parts += [_PADDING[len(parts[-1]) % _ALIGNED], array.tobytes()]
@@ -72,10 +73,10 @@ def _described(piece: Piece, arrays: list[NDArray[Any]]) -> list[Any]:
 def _unpack(data: bytes) -> Message:
     """Return the message; its arrays are views of `data`, read-only."""
     end = _ALIGNED + int.from_bytes(data[:_ALIGNED], "little")
-    shard, marks, pieces, shapes = msgpack.unpackb(data[_ALIGNED:end], use_list=False)
+    shard, marks, trace, pieces, shapes = msgpack.unpackb(data[_ALIGNED:end], use_list=False)
     take = iter(_arrays(data, end, shapes)).__next__
     found = [_piece(described, take) for described in pieces]
-    return Message(shard, tuple([Mark(*mark) for mark in marks]), tuple(found))
+    return Message(shard, tuple([Mark(*mark) for mark in marks]), tuple(found), trace)
 
 
 def _arrays(data: bytes, at: int, shapes: Sequence[tuple[Any, ...]]) -> list[NDArray[Any]]:

@@ -23,6 +23,7 @@ from service import (
     verify,
 )
 from service.health import doctor
+from service.observe import profiler
 
 # Scale by processes: a second thread gains scoring nothing, and processes that are forked want few. Before numpy loads.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -50,6 +51,7 @@ app.command("archive", epilog=archive.EXAMPLES)(archive.command)
 app.command("replay", epilog=replay.EXAMPLES)(replay.command)
 app.command("verify", epilog=verify.EXAMPLES)(verify.command)
 app.command("doctor", epilog=doctor.EXAMPLES)(doctor.command)
+app.command("profile", epilog=profiler.EXAMPLES)(profiler.command)
 app.command("collect", epilog="Example: aura collect --out out")(collect.command)
 
 

@@ -69,6 +69,7 @@ def run(  # noqa: PLR0917 (each is an option of the command line)
     from flows.models import ModelFiles
     from service.console import Console
     from service.observe.front import cluster_front
+    from service.observe.logs import configure_logs
     from service.recovery import Store
     from service.supervisor import Supervisor
     from service.worker import Work
@@ -78,6 +79,7 @@ def run(  # noqa: PLR0917 (each is an option of the command line)
     settings = with_directory(settings_of(profile, set_, given))
     ModelFiles(settings).check()  # here, once for all processes, which are forked from this one
     console, files = Console(quiet=as_json), sink == "files"
+    configure_logs(settings.log)
     store = Store.open(settings, writers=processes, files=files, fresh=fresh)
     console.step("recovery", _resumes(store))
     console.step("cluster", f"{processes} processes on this host, results to {sink}")

@@ -44,12 +44,14 @@ def command(  # noqa: PLR0917 (each is an option of the command line)
     from flows.models import ModelFiles
     from service.cluster import with_directory
     from service.console import Console
+    from service.observe.logs import configure_logs
     from service.supervisor import Supervisor
     from service.worker import Work
 
     number, addresses = peers(os.environ, service=service, port=port)
     given = {"input.source": source, "sink.directory": out, "recovery.directory": recovery}
     settings, console = with_directory(settings_of(profile, set_, given)), Console()
+    configure_logs(settings.log)
     ModelFiles(
         settings
     ).check()  # once for the process that runs and its spares, which are forked from this one

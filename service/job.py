@@ -15,17 +15,21 @@ from flows.settings.root import Settings
 from flows.settings.system import FLOWS
 from flows.sinks import fence
 from flows.sources import Input
+from kernels.errors import AuraError
 from kernels.simulate import exponential_levels
 from operators.drain import DRAIN
 from operators.file_sink import clear_parts
 from service.collect import collect, places
 from service.console import Console
 from service.engine import engine
+from service.observe.logs import configure_logs, log
 from service.observe.watching import watched
 from service.recovery import Store
 from service.stop import stop_signals
 
 __all__ = ["Job"]
+
+_SAID = ("events_in", "seconds", "digest")
 
 
 @dataclass
@@ -57,6 +61,21 @@ class Job:
 
         With a recovery directory it goes on from what an earlier start has done, and SIGTERM stops it where it is.
         """
+        configure_logs(self.settings.log)
+        log("run_started", profile=self.settings.name, source=self.settings.input.source, sink=self.sink)
+        try:
+            summary = self._whole()
+        except AuraError as error:
+            log("run_failed", level="error", message=error.message, hint=error.hint)
+            raise
+        log(
+            "run_ended" if "digest" in summary else "run_stopped",
+            **{k: summary[k] for k in _SAID if k in summary},
+        )
+        return summary
+
+    def _whole(self) -> dict[str, Any]:
+        """Return the summary, with the recovery store if there is to be one."""
         self.settings.sink.directory.mkdir(parents=True, exist_ok=True)
         if self.settings.recovery.directory is None:
             clear_parts(self.settings.sink.directory)

@@ -10,7 +10,7 @@ So a run over the topic gives what a run over the file does.
 """
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -67,6 +67,7 @@ def produce(
     form: Form = "frame",
     per_record: int | None = None,
     pace: Pace | None = None,
+    traced: Callable[[str, int], Mapping[str, str]] | None = None,
     progress: Progress,
 ) -> Produced:
     """Send the events of partitions, and wait until the broker has them.
@@ -85,6 +86,8 @@ def produce(
         What a record is, and how many rows it has at most; None: 65,536 in a frame, 1 otherwise.
     pace
         When they are due; None: at once.
+    traced
+        Returns further headers of the next record, given topic and partition.
     progress
         Told of the events sent.
 
@@ -110,7 +113,8 @@ def produce(
             pace.wait(burst)
             ids.send(burst.chunk)
             for record in encode_chunk(burst.chunk, form, rows):
-                sender.send(topic, burst.partition, record, headers)
+                more = traced(topic, burst.partition) if traced is not None else {}
+                sender.send(topic, burst.partition, record, {**headers, **more})
             events += length(burst.chunk.columns)
             progress.done = events
     seconds, sent = time.monotonic() - start_s, sender.sent

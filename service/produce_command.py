@@ -1,7 +1,8 @@
 """`aura produce` and `aura simulate`: events of a file or of the simulator into the topic."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -50,16 +51,18 @@ def command(  # noqa: PLR0917 (each is an option of the command line)
         mapping = given.mapping.to_mapping() if given.mapping is not None else None
         rows = load_partitioned(located(given.source), mapping, given.partitions, as_is=given.as_is)
         parts, dead = [chunks_of_file(part) for part in rows], [part.dead for part in rows]
-    sent = produce(
-        settings.kafka.client_options(),
-        prefix + EVENTS_TOPIC,
-        parts,
-        dead=dead,
-        ids_topic=prefix + "aura.ids",
-        form=form,
-        pace=Pace(rate=rate, speed=speed),
-        progress=Progress(),
-    )
+    with _traced(settings) as traced:
+        sent = produce(
+            settings.kafka.client_options(),
+            prefix + EVENTS_TOPIC,
+            parts,
+            dead=dead,
+            ids_topic=prefix + "aura.ids",
+            form=form,
+            pace=Pace(rate=rate, speed=speed),
+            traced=traced,
+            progress=Progress(),
+        )
     found = asdict(sent)
     print(
         json.dumps(found) if as_json else ", ".join(f"{name} {value:,.6g}" for name, value in found.items())
@@ -77,6 +80,18 @@ def simulate(  # noqa: PLR0917 (each is an option of the command line)
     """Send the events of a simulated population."""
     chosen = [*(set_ or []), f"simulate.agents={agents}"]
     command("simulate", "frame", rate, speed, profile, chosen, as_json)
+
+
+@contextmanager
+def _traced(settings: "Settings") -> "Iterator[Callable[[str, int], Mapping[str, str]] | None]":
+    """Yield what begins the traces of records, if there is somewhere to send them."""
+    if settings.tracing.endpoint is None:
+        yield None
+        return
+    from service.observe.tracing import tracing
+
+    with tracing(settings.tracing, role="producer") as tracer:
+        yield tracer.produce
 
 
 def _simulated(settings: "Settings") -> list[Iterable["Chunk"]]:

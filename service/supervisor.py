@@ -21,6 +21,7 @@ from typing import Any
 from kernels.errors import AuraError, ConfigError, LostError
 from operators.batch import Tally
 from service.backoff import Backoff
+from service.observe.logs import log
 from service.processes import BEAT_S, Process
 from service.status import Control, Status
 from service.stop import stop_signals
@@ -254,6 +255,7 @@ class Supervisor:
         for name, value in {"state": state, **more}.items():
             setattr(self._status, name, value)
         self._status.write(self.work.store.directory)
+        log("cluster_state", state=state, nodes=self._status.nodes, failure=self._status.failure)
 
 
 def _processes(count: int) -> str:

@@ -45,6 +45,8 @@ class Settings(BaseSettings):
     kafka: system.Kafka = Field(default_factory=system.Kafka)
     recovery: system.Recovery = Field(default_factory=system.Recovery)
     http: operations.Http = Field(default_factory=operations.Http)
+    log: operations.Log = Field(default_factory=operations.Log)
+    tracing: operations.Tracing = Field(default_factory=operations.Tracing)
     simulate: population.Simulate = Field(default_factory=population.Simulate)
     levels: population.Levels = Field(default_factory=population.Levels)
     field: population.Field3D = Field(default_factory=population.Field3D)

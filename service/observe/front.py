@@ -13,7 +13,7 @@ from flows.settings.root import Settings
 from service.health.broker import broker_checks
 from service.health.checks import check_clock, check_disk, check_memory, check_models
 from service.health.component import Component, State, checked, report
-from service.observe.http import application, bind, serve
+from service.observe.http import address_of, application, bind, serve
 from service.observe.shared import Joined
 from service.observe.watching import FOLDER
 from service.processes import Channel, Process
@@ -31,7 +31,7 @@ def cluster_front(settings: Settings, directory: Path, *, sink: str) -> Iterator
     listener = bind(settings.http)
     process = Process(partial(_serve, settings, directory, sink, listener))
     try:
-        yield f"http://{settings.http.host}:{listener.getsockname()[1]}"
+        yield address_of(listener)
     finally:
         process.kill()
         listener.close()
@@ -40,9 +40,8 @@ def cluster_front(settings: Settings, directory: Path, *, sink: str) -> Iterator
 def _serve(settings: Settings, directory: Path, sink: str, listener: socket.socket, _: Channel) -> None:
     registry = CollectorRegistry()
     registry.register(Joined(directory / FOLDER))
-    token = settings.http.token.get_secret_value() if settings.http.token is not None else None
     health = partial(cluster_health, settings, directory, sink=sink)
-    serve(application(partial(generate_latest, registry), health, token), listener)
+    serve(application(partial(generate_latest, registry), health, settings.http.plain_token), listener)
 
 
 def cluster_health(settings: Settings, directory: Path, *, sink: str) -> Mapping[str, Any]:

@@ -25,7 +25,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from flows.settings.operations import Http
 from kernels.errors import ConfigError
 
-__all__ = ["application", "bind", "serve", "serving"]
+__all__ = ["address_of", "application", "bind", "serve", "serving"]
 
 Health = Callable[[], Mapping[str, Any]]
 _STOP_S = 5.0
@@ -96,6 +96,18 @@ def bind(http: Http) -> socket.socket:
         where = f"http.host = {http.host!r}, http.port = {http.port}"
         raise ConfigError(f"{where}: {error.strerror}", "Choose another port; 0 takes a free one") from error
     return found
+
+
+def address_of(listener: socket.socket) -> str:
+    """Return where a listener can be reached, as the beginning of a URL.
+
+    >>> listener = bind(Http(port=0))
+    >>> address_of(listener).startswith("http://127.0.0.1:")
+    True
+    >>> listener.close()
+    """
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def serve(app: Starlette, listener: socket.socket) -> None:

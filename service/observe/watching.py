@@ -1,4 +1,4 @@
-"""What is switched on for a process that runs a flow: the recorder, and who shows what it records. Off, nothing is."""
+"""What is switched on for a process that runs a flow: traces, and the recorder with who shows what it records. Off, nothing is."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from flows.assemble import Assembled
 from flows.settings.root import Settings
 from operators.wrap import wrap
 from service.health.running import Running
-from service.observe.http import application, bind, serving
+from service.observe.http import address_of, application, bind, serving
 from service.observe.metrics import Metrics, memory_limit_bytes, registry_of
 from service.observe.recorder import Recorder
 from service.observe.shared import publishing
@@ -24,28 +24,41 @@ FOLDER = "metrics"
 
 @contextmanager
 def watched(settings: Settings, made: Assembled, *, sink: str) -> Iterator[str | None]:
-    """Record the flow and serve what is recorded while the block runs, if `http.port` is set; yield the address."""
-    http = settings.http
-    if http.port is None:
-        yield None
-        return
-    recorder, metrics = _recorded(settings, made)
-    registry = registry_of(metrics)
-    token = http.token.get_secret_value() if http.token is not None else None
-    app = application(partial(generate_latest, registry), Running(settings, recorder, sink=sink), token)
-    listener = bind(http)
-    with serving(app, listener):
-        yield f"http://{http.host}:{listener.getsockname()[1]}"
+    """Trace, record and serve what `settings` asks for while the block runs; yield the server's address, if there is one."""
+    with traced(settings, made):
+        if settings.http.port is None:
+            yield None
+            return
+        recorder, metrics = _recorded(settings, made)
+        text = partial(generate_latest, registry_of(metrics))
+        app = application(text, Running(settings, recorder, sink=sink), settings.http.plain_token)
+        listener = bind(settings.http)
+        with serving(app, listener):
+            yield address_of(listener)
 
 
 @contextmanager
 def watched_member(settings: Settings, made: Assembled, directory: Path, process: int) -> Iterator[None]:
-    """Record the flow of one process of a cluster, whose supervisor serves what `directory` tells of all of them."""
-    if settings.http.port is None:
+    """Do the same for one process of a cluster, whose supervisor serves what `directory` tells of all of them."""
+    with traced(settings, made):
+        if settings.http.port is None:
+            yield
+            return
+        _, metrics = _recorded(settings, made)
+        with publishing(registry_of(metrics), directory / FOLDER, process):
+            yield
+
+
+@contextmanager
+def traced(settings: Settings, made: Assembled) -> Iterator[None]:
+    """Trace the flow while the block runs, if `tracing.endpoint` is set."""
+    if settings.tracing.endpoint is None:
         yield
         return
-    _, metrics = _recorded(settings, made)
-    with publishing(registry_of(metrics), directory / FOLDER, process):
+    from service.observe.tracing import tracing  # half a second of imports
+
+    with tracing(settings.tracing, role="flow") as tracer:
+        wrap(made.flow, tracer.around)
         yield
 
 
