@@ -18,7 +18,7 @@ from service.options import AsJson, Profile, Set, settings_of
 
 if TYPE_CHECKING:
     from flows.settings import Settings
-    from service.wrap import Call, Site
+    from operators.wrap import Call, Site
 
 __all__ = ["EXAMPLES", "Cost", "MemoryProfiler", "TimeProfiler", "command", "profile_run"]
 
@@ -118,8 +118,8 @@ def _run(settings: "Settings", profiler: TimeProfiler | MemoryProfiler) -> float
     from bytewax.testing import run_main
 
     from flows.assemble import assemble
+    from operators.wrap import wrap
     from service.engine import engine
-    from service.wrap import wrap
 
     with tempfile.TemporaryDirectory(prefix="aura-profile-") as folder:
         sink = settings.sink.model_copy(update={"directory": Path(folder)})

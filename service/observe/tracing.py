@@ -30,7 +30,7 @@ from operators.batch import Batch
 from operators.cells import Cells
 from operators.closing import Closed
 from operators.message import Message
-from service.wrap import Call, Site
+from operators.wrap import Call, Site
 
 __all__ = ["Tracer", "tracing"]
 
