@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks import (
+    bridge,
     cluster,
     flow,
     growth,
@@ -32,6 +33,7 @@ ROWS: dict[str, Callable[[Effort], Iterator[Row]]] = {
     "kafka": kafka_rates.rows,
     "latency": kafka_latency.rows,
     "scoring": scoring.rows,
+    "bridge": bridge.rows,
     "memory": memory.rows,
     "growth": growth.rows,
     "observing": observing.rows,

@@ -6,28 +6,31 @@ from numpy.typing import NDArray
 from flows.settings.root import Settings
 from kernels.aggregate import Layout
 from kernels.consensus import Ballot
+from kernels.grid import Grid
 from kernels.metric import MAX_BATCH_EVENTS, Metric
 from kernels.shards import ShardMap
 from operators.bridge import Bridge
 from operators.bridge_paths import Samples, open_bridge
 
-__all__ = ["bridge_of"]
+__all__ = ["bridge_of", "typical_calls"]
 
-_GOLDEN = 0.6180339887498949  # multiples of it, modulo 1, spread evenly
+_SPREADS = (
+    np.sqrt(np.array([2.0, 3.0, 5.0, 7.0, 11.0])) % 1
+)  # multiples of each, modulo 1, spread evenly and apart
 _OPTIONS = 8
 
 
 def bridge_of(settings: Settings, layout: Layout) -> Bridge:
     """Return the bridge of a run whose cells have the statistics of `layout`."""
-    rows = min(settings.input.batch_rows, MAX_BATCH_EVENTS)
-    kernels = settings.kernels
-    return open_bridge(kernels.backend, kernels.per_kernel, lambda: _samples(settings, layout, rows))
-
-
-def _samples(settings: Settings, layout: Layout, rows: int) -> Samples:
-    """Return a typical call of each kernel that a batch of N events needs."""
     grid = settings.world.to_grid()
     shards = ShardMap.uniform(grid.size, min(settings.shards.count, grid.size))
+    rows = min(settings.input.batch_rows, MAX_BATCH_EVENTS)
+    kernels = settings.kernels
+    return open_bridge(kernels.backend, kernels.per_kernel, lambda: typical_calls(grid, shards, layout, rows))
+
+
+def typical_calls(grid: Grid, shards: ShardMap, layout: Layout, rows: int) -> Samples:
+    """Return a typical call of each kernel that a batch of `rows` events needs."""
     x, y, z = (
         (low + _spread(rows, axis) * (high - low)).astype(np.float32).clip(np.float32(low), np.float32(high))
         for axis, (low, high) in enumerate(zip(grid.min_m, grid.upper_m, strict=True))
@@ -53,7 +56,7 @@ def _values(metric: Metric, rows: int) -> NDArray[np.float32]:
     return (metric.low + _spread(rows, 4) * (metric.high - metric.low)).astype(np.float32)
 
 
-def _spread(rows: int, start: int) -> NDArray[np.float64]:
-    """Return (N,) numbers of [0, 1), another order for each `start`."""
-    spread: NDArray[np.float64] = np.modf(np.arange(1, rows + 1) * (_GOLDEN + start))[0]
+def _spread(rows: int, number: int) -> NDArray[np.float64]:
+    """Return (N,) numbers of [0, 1), others for each `number`."""
+    spread: NDArray[np.float64] = np.arange(1, rows + 1) * _SPREADS[number] % 1
     return spread
