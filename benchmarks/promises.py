@@ -7,9 +7,10 @@ import numpy as np
 from benchmarks.job import Job, frames
 from benchmarks.row import Effort, Row, rate, repeat
 from kernels.aggregate import Layout, reduce
-from kernels.dedup import Recent, find_duplicates
+from kernels.dedup import Recent
 from kernels.frame import decode_frame
 from kernels.lateness import stamp
+from kernels.seen import Seen
 from operators.batch import Batch, Origin
 from operators.ingest import Ingest
 from operators.recent_pairs import RecentPairs
@@ -51,7 +52,7 @@ def rows(effort: Effort) -> Iterator[Row]:
         ("exact count and sum", lambda: reduced(job.layout)),
         ("exact count, sum and squares in two limbs", lambda: reduced(square)),
         ("count, sum, min and max", lambda: reduced(extrema)),
-        ("duplicates taken out", lambda: _deduplicated(columns)),
+        ("duplicates taken out", _Unrepeated(columns)),
         ("distinct agents: what was just shipped is left out", _Pairs(cells, columns["agent_id"])),
     )
     turns = max(1, effort.events(50))
@@ -74,9 +75,18 @@ def _ingest(job: Job, columns: dict[str, np.ndarray]) -> Batch:
     return Ingest(job.ingest).accept(columns, Origin("memory", 0, _ZERO, _ZERO, _ZERO))
 
 
-def _deduplicated(columns: dict[str, np.ndarray]) -> None:
-    new = Recent(columns["agent_id"], columns["time_us"], np.zeros(len(columns["time_us"]), np.uint32))
-    find_duplicates(Recent.empty(), new, oldest_us=0)
+class _Unrepeated:
+    """Batches that follow one another, as many identities known as a batch has."""
+
+    def __init__(self, columns: dict[str, np.ndarray]) -> None:
+        self._seen, self._agents, self._time_us = Seen(), columns["agent_id"], np.array(columns["time_us"])
+        self._seq = np.zeros(len(self._agents), np.uint32)
+        self._span_us = int(self._time_us.max() - self._time_us.min()) + 1
+
+    def __call__(self) -> None:
+        self._time_us = self._time_us + self._span_us
+        events = Recent(self._agents, self._time_us, self._seq)
+        self._seen.repeated(events, oldest_us=int(self._time_us[0]) - self._span_us)
 
 
 def _rate(part: Callable[[], object], events: int, turns: int) -> float:

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.dedup import Recent, find_duplicates
+from kernels.dedup import Recent
 from kernels.frame import encode_frame
 from kernels.grid import Grid
 from kernels.lateness import END_US, START_US, stamp
 from kernels.metric import Metric
 from kernels.motion import Motion
 from kernels.schema import MAX_LEVEL, Columns, column_dtype
+from kernels.seen import Seen
 from operators.batch import Batch, DeadLetter, Late, Origin, Tally, length, take
 from operators.state import pack, unpack
 
@@ -115,7 +116,7 @@ class Ingest:
     def __init__(self, config: IngestConfig, state: bytes | None = None) -> None:
         self._config = config
         self._max_us = START_US
-        self._recent = Recent.empty()
+        self._seen = Seen() if config.dedup else None
         self._motion = Motion() if config.motion else None
         self._idle = False
         if state is not None:
@@ -150,8 +151,8 @@ class Ingest:
         before_us = self._max_us
         self._validate(rows, broker_us)
         behind_us = self._stamp(rows)
-        if self._config.dedup:
-            behind_us = self._deduplicate(rows, behind_us)
+        if self._seen is not None and len(rows):
+            behind_us = self._deduplicate(self._seen, rows, behind_us)
         if self._motion is not None and len(rows):
             rows.columns = rows.columns | self._motion.features(rows.columns)
         batch = Batch(rows.columns, origin, before_us, self._max_us, behind_us, names or {})
@@ -172,15 +173,17 @@ class Ingest:
     def snapshot(self) -> bytes:
         """Return the state after the rows accepted so far."""
         motion = self._motion.snapshot() if self._motion is not None else None
+        recent = self._seen.recent(self._oldest_us) if self._seen is not None else Recent.empty()
         return pack(
             "ingest",
             _VERSION,
-            {"max_us": self._max_us, "idle": self._idle, "recent": list(self._recent), "motion": motion},
+            {"max_us": self._max_us, "idle": self._idle, "recent": list(recent), "motion": motion},
         )
 
     def _restore(self, state: dict[str, Any]) -> None:
         self._max_us, self._idle = state["max_us"], state["idle"]
-        self._recent = Recent(*state["recent"])
+        if self._seen is not None:
+            self._seen = Seen(Recent(*state["recent"]))
         if self._motion is not None and state["motion"] is not None:
             self._motion.restore(state["motion"])
 
@@ -234,20 +237,22 @@ class Ingest:
             rows.outputs.append(Late(origin.topic, origin.partition, columns, offset, row, behind_us[late]))
         return behind_us[~late]
 
-    def _deduplicate(self, rows: _Rows, behind_us: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
-        if not len(rows):
-            return behind_us
+    def _deduplicate(
+        self, seen: Seen, rows: _Rows, behind_us: NDArray[np.int64] | None
+    ) -> NDArray[np.int64] | None:
         columns = rows.columns
         seq = columns.get("seq", np.zeros(len(rows), np.uint32))
-        repeated, self._recent = find_duplicates(
-            self._recent,
-            Recent(columns["agent_id"], columns["time_us"], seq),
-            oldest_us=self._max_us - self._config.lateness_us,
-        )
+        events = Recent(columns["agent_id"], columns["time_us"], seq)
+        repeated = seen.repeated(events, oldest_us=self._oldest_us)
         if repeated.any():
             rows.tally.duplicates += len(rows.take_out(repeated)[1])
             return None if behind_us is None else behind_us[~repeated]
         return behind_us
+
+    @property
+    def _oldest_us(self) -> int:
+        """No event to come that is not late is older."""
+        return self._max_us - self._config.lateness_us
 
 
 def _nulls(dtype: np.dtype[Any], size: int) -> NDArray[Any]:
