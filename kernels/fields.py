@@ -39,10 +39,9 @@ class FieldConfig:
         Of the pheromone, and of the potential; both on one lattice.
     memory_s
         How long a mark counts as an agent of now.
-    deposit
-        Pheromone left by a report.
-    strength
-        Potential q of a report: its point source has the potential q exp(-kappa r) / (4 pi r), r in metres.
+        The potential of one alone is exp(-kappa r) / (4 pi r), r in metres.
+    layers
+        Which of LAYERS are computed; the others stay empty. Pheromone is always one of them.
 
     Raises
     ------
@@ -53,14 +52,15 @@ class FieldConfig:
     diffusion: Diffusion
     screening: Screening
     memory_s: float = 1.0
-    deposit: float = 1.0
-    strength: float = 1.0
+    layers: frozenset[str] = frozenset(LAYERS)
 
     def __post_init__(self) -> None:
-        for name in ("memory_s", "deposit", "strength"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise ConfigError(f"field {name}: expected above 0, got {value!r}")
+        if not (math.isfinite(self.memory_s) and self.memory_s > 0):
+            raise ConfigError(f"field memory: expected above 0 s, got {self.memory_s!r}")
+        if not self.layers <= set(LAYERS):
+            raise ConfigError(f"field layers: expected some of {', '.join(LAYERS)}, got {sorted(self.layers)}")
+        if "pheromone" not in self.layers:
+            raise ConfigError(f"field layers: pheromone is missing in {sorted(self.layers)}", "Add it")
 
     @property
     def lattice(self) -> Lattice:
@@ -140,25 +140,34 @@ class Fields:
 
     def step(self, deposits: Deposits) -> None:
         """Move all layers by one step, with the marks that were left in it."""
-        config, lattice = self.config, self.config.lattice
-        self._form.diffuse(self.pheromone, config.diffusion, self._spare)
+        marks = deposits.units.astype(np.float32)
+        marks *= np.float32(1 / UNIT)
+        self._spread(deposits.node, marks)
+        if "gradient" in self.config.layers:
+            self._form.gradient(self.pheromone, self.config.lattice, self.gradient)
+        if "potential" in self.config.layers:
+            self._attract(deposits.node, marks, int(deposits.units.sum()) / UNIT)
+        if "information" in self.config.layers:
+            self._mix.step(deposits.mark, deposits.agents)
+
+    def _spread(self, node: NDArray[np.int64], marks: NDArray[np.float32]) -> None:
+        """Move the pheromone."""
+        self._form.diffuse(self.pheromone, self.config.diffusion, self._spare)
         self.pheromone, self._spare = self._spare, self.pheromone
+        self.pheromone[node] += marks
+        self.config.lattice.close(self.pheromone)
+
+    def _attract(self, node: NDArray[np.int64], marks: NDArray[np.float32], total: float) -> None:
+        """Move the potential; `total` is the sum of the marks, exactly."""
+        config = self.config
         self._presence *= self._fade
-        if len(deposits.node):
-            marks = deposits.units.astype(np.float32)
-            marks *= np.float32(1 / UNIT)
-            self._presence[deposits.node] += marks
-            marks *= np.float32(config.deposit)
-            self.pheromone[deposits.node] += marks
-        lattice.close(self.pheromone)
-        self._form.gradient(self.pheromone, lattice, self.gradient)
-        source = self._presence * np.float32(config.strength / math.prod(lattice.cell_m))
+        self._presence[node] += marks
+        source = self._presence * np.float32(1 / math.prod(config.lattice.cell_m))
         # All sources together grew by this factor: where no new mark disturbs it, the potential is then relaxed already.
-        before, self._total = self._total, self._total * float(self._fade) + int(deposits.units.sum()) / UNIT
+        before, self._total = self._total, self._total * float(self._fade) + total
         self.potential *= np.float32(self._total / before) if before else np.float32(0)
         self.relaxed = self._form.relax(self.potential, source, config.screening)
         self.potential = self.relaxed.potential
-        self._mix.step(deposits.mark, deposits.agents)
 
     def sense(
         self, x: NDArray[np.float32], y: NDArray[np.float32], z: NDArray[np.float32]
@@ -193,4 +202,5 @@ class Fields:
             lattice.close(line)
         self._total = state["total"]
         self._mix.restore(state["mix"])
-        self._form.gradient(self.pheromone, lattice, self.gradient)
+        if "gradient" in self.config.layers:
+            self._form.gradient(self.pheromone, lattice, self.gradient)
