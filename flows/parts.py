@@ -3,6 +3,8 @@
 from collections.abc import Callable
 
 from flows.cells import CellsPart
+from flows.emergence import EmergencePart
+from flows.fields import FieldsPart
 from flows.part import Given, Part
 from flows.settings.root import Settings
 
@@ -10,5 +12,7 @@ __all__ = ["PARTS"]
 
 PARTS: dict[str, Callable[[Settings, Given], Part]] = {
     "cells": CellsPart.of,
+    "fields": FieldsPart.of,
+    "emergence": EmergencePart.of,
 }
 """By name, in the order in which they are attached."""

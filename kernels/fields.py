@@ -58,7 +58,9 @@ class FieldConfig:
         if not (math.isfinite(self.memory_s) and self.memory_s > 0):
             raise ConfigError(f"field memory: expected above 0 s, got {self.memory_s!r}")
         if not self.layers <= set(LAYERS):
-            raise ConfigError(f"field layers: expected some of {', '.join(LAYERS)}, got {sorted(self.layers)}")
+            raise ConfigError(
+                f"field layers: expected some of {', '.join(LAYERS)}, got {sorted(self.layers)}"
+            )
         if "pheromone" not in self.layers:
             raise ConfigError(f"field layers: pheromone is missing in {sorted(self.layers)}", "Add it")
 

@@ -109,7 +109,10 @@ class EmergenceMachine:
             rows = slice(*edges[k : k + 2])
             if rows.stop > rows.start:
                 region = columns["key"][rows] - k * regions
-                yield tick, {"region": region, "reports": columns["reports"][rows], "total": columns["total"][rows]}
+                yield (
+                    tick,
+                    {"region": region, "reports": columns["reports"][rows], "total": columns["total"][rows]},
+                )
 
     def step(self, parts: Sequence[Part]) -> None:
         """Take in a tick: the state of each region in it."""

@@ -100,12 +100,15 @@ class FieldMachine:
         for k, step in enumerate(steps.tolist()):
             node, mark = slice(*nodes[k : k + 2]), slice(*marks[k : k + 2])
             if mark.stop > mark.start:
-                yield step, {
-                    "node": columns["node"][node] - k * lattice.nodes,
-                    "units": columns["units"][node],
-                    "mark": columns["mark"][mark] - k * LEVELS * lattice.size,
-                    "agents": columns["agents"][mark],
-                }
+                yield (
+                    step,
+                    {
+                        "node": columns["node"][node] - k * lattice.nodes,
+                        "units": columns["units"][node],
+                        "mark": columns["mark"][mark] - k * LEVELS * lattice.size,
+                        "agents": columns["agents"][mark],
+                    },
+                )
 
     def step(self, parts: Sequence[Part]) -> None:
         """Move the layers on by one step."""
@@ -130,9 +133,7 @@ class FieldMachine:
         nx, ny, nz = self._config.lattice.shape
         cz, cy, cx = (index.reshape(-1) for index in np.indices((nz, ny, nx), np.int32))
         layers = {"pheromone": fields.layer("pheromone")}
-        layers |= zip(
-            ("gradient_x", "gradient_y", "gradient_z"), fields.layer("gradient"), strict=True
-        )
+        layers |= zip(("gradient_x", "gradient_y", "gradient_z"), fields.layer("gradient"), strict=True)
         layers |= {name: fields.layer(name) for name in ("potential", "information")}
         return {"cx": cx, "cy": cy, "cz": cz} | {n: layer.reshape(-1) for n, layer in layers.items()}
 

@@ -162,22 +162,27 @@ class Recurrence:
             return (at_us - config.lateness_us) // config.tick_us - 1
         # At the end of the input: up to the next publication, which is as far as anything that came is told of.
         last = max(self._parts, default=self._at.tick)
-        return max(last // config.publish_ticks * config.publish_ticks + config.publish_ticks - 1, self._at.tick)
+        return max(
+            last // config.publish_ticks * config.publish_ticks + config.publish_ticks - 1, self._at.tick
+        )
 
     def _run_to(self, last: int, final: int, *, told_from: int | None = None) -> list[Result]:
         """Run the ticks up to `last`; publish those from `told_from` on."""
         found: list[Result] = []
         while self._at.tick < last:
-            if self._at.tick + 1 > final:
+            if self._at.tick >= final:
                 self._copy()
+            if self._at.resting and (rested := self._rest_until(last, final)) > self._at.tick:
+                self._at = self._at._replace(tick=rested)
+                continue
             tick = self._at.tick + 1
-            if self._at.resting:
-                tick = self._open[0] if self._open and self._open[0] <= last else last + 1
-                self._at = self._at._replace(tick=tick - 1)
-                if tick > last:
-                    break
             found += self._run(tick, told=told_from is None or tick >= told_from)
         return found
+
+    def _rest_until(self, last: int, final: int) -> int:
+        """Return the last tick of a rest: before the next that something came for; not past `final` without a copy."""
+        until = min(self._open[0] - 1, last) if self._open else last
+        return min(until, final) if self._at.tick < final else until
 
     def _run(self, tick: int, *, told: bool) -> list[Result]:
         config = self._config

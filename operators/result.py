@@ -47,6 +47,30 @@ KINDS: dict[str, Kind] = {
         {"time_us": "i8", "agent_id": "u8", "x_m": "f4", "y_m": "f4", "z_m": "f4", "level": "u1"},
         order=("time_us", "agent_id"),
     ),
+    "fields": Kind(
+        "aura.fields",
+        {"time_us": "i8", "cx": "i4", "cy": "i4", "cz": "i4"}
+        | dict.fromkeys(
+            ("pheromone", "gradient_x", "gradient_y", "gradient_z", "potential", "information"), "f4"
+        ),
+        order=("time_us", "cx", "cy", "cz"),
+    ),
+    "emergence": Kind(
+        "aura.emergence",
+        {
+            "time_us": "i8",
+            "phi_nats": "f8",
+            "information_nats": "f8",
+            "cut": "u2",
+            "moving": "u1",
+            "pairs": "f8",
+            "reports": "i8",
+        },
+        order=("time_us",),
+        inexact=frozenset(
+            ("phi_nats", "information_nats", "cut")
+        ),  # determinants: their last bits are the CPU's
+    ),
 }
 """Kinds of results by name: lower-case letters and underscores, since files are named after them."""
 

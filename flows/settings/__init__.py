@@ -1,7 +1,7 @@
 """The configuration: one TOML file, checked as a whole, each value of known origin.
 
 types       sections, names, durations
-input, analysis, stages, system, population, operations    the tables
+input, analysis, stages, system, population, fields, operations    the tables
 layers      files, `AURA_*` variables and options, one over the other
 checks      what contradicts
 problems    what is wrong, in words

@@ -1,4 +1,4 @@
-"""The population: what is simulated, its hierarchy and fields, and the limits that its use is held against."""
+"""The population: what is simulated, its hierarchy, and the limits that its use is held against."""
 
 from itertools import pairwise
 from typing import Annotated, Literal
@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 from flows.settings.types import SECOND_US, PositiveDuration, Section
 from kernels.schema import MAX_LEVEL
 
-__all__ = ["Field3D", "Levels", "Limits", "Monitoring", "Resources", "Safety", "Simulate"]
+__all__ = ["Levels", "Limits", "Monitoring", "Resources", "Safety", "Simulate"]
 
 _LEVELS = MAX_LEVEL + 1
 _Positive = Annotated[float, Field(gt=0)]
@@ -40,22 +40,6 @@ class Levels(Section):
         tuple[_Count, ...], Field(min_length=_LEVELS, max_length=_LEVELS), AfterValidator(_increasing)
     ] = (1, 10, 100, 1_000, 10_000, 100_000, 1_000_000)
     coupling: _Fraction = 0.1
-
-
-class Field3D(Section):
-    """The layered field that agents leave marks in."""
-
-    shape_m: tuple[_Positive, _Positive, _Positive] = (1_000, 1_000, 100)
-    resolution_m: _Positive = 10
-    layers: Annotated[
-        tuple[Literal["pheromone", "gradient", "potential", "information"], ...], Field(min_length=1)
-    ] = (
-        "pheromone",
-        "gradient",
-        "potential",
-        "information",
-    )
-    rate_hz: _Positive = 60
 
 
 class Resources(Section):

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from flows.settings import analysis, operations, population, system
+from flows.settings import analysis, fields, operations, population, system
 from flows.settings.checks import contradictions
 from flows.settings.input import Input
 from flows.settings.layers import file_layers, leaves, merge, option_layers, variable_layers
@@ -49,7 +49,8 @@ class Settings(BaseSettings):
     tracing: operations.Tracing = Field(default_factory=operations.Tracing)
     simulate: population.Simulate = Field(default_factory=population.Simulate)
     levels: population.Levels = Field(default_factory=population.Levels)
-    field: population.Field3D = Field(default_factory=population.Field3D)
+    field: fields.Field3D = Field(default_factory=fields.Field3D)
+    emergence: fields.Emergence = Field(default_factory=fields.Emergence)
     resources: population.Resources = Field(default_factory=population.Resources)
     limits: population.Limits = Field(default_factory=population.Limits)
     safety: population.Safety = Field(default_factory=population.Safety)
