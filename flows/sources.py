@@ -14,6 +14,7 @@ from operators.batch import Batch
 from operators.ingest import IngestConfig
 from operators.kafka_reader import topic_partitions
 from operators.kafka_source import KafkaSource
+from operators.pace import Pace
 from operators.partitioned import load_partitioned
 from operators.progress import Progress
 from operators.rows_source import RowsSource
@@ -101,7 +102,8 @@ def _simulated(settings: Settings) -> Input:
 
     def build(config: IngestConfig, progress: Progress) -> SimulatedSource:
         progress.total = simulate.agents * ticks
-        return SimulatedSource(populations(settings, partitions), partitions, ticks, config, progress)
+        made = populations(settings, partitions)
+        return SimulatedSource(made, partitions, ticks, config, progress, pace=_pace(settings))
 
     return Input("simulate", _SIMULATED, partitions, build)
 
@@ -113,9 +115,15 @@ def _file(settings: Settings, path: Path) -> Input:
     columns = tuple(parts[0].columns)
 
     def build(config: IngestConfig, progress: Progress) -> RowsSource:
-        return RowsSource(path.name, parts, config, batch_rows=given.batch_rows, progress=progress)
+        rows = given.batch_rows
+        return RowsSource(path.name, parts, config, batch_rows=rows, progress=progress, pace=_pace(settings))
 
     return Input(str(path), columns, given.partitions, build)
+
+
+def _pace(settings: Settings) -> Pace | None:
+    speed = settings.input.speed
+    return None if speed is None else Pace(speed)
 
 
 def _kafka(settings: Settings, *, until_end: bool) -> Input:

@@ -130,6 +130,10 @@ class Population:
         """Memory of the agents held."""
         return self._roster.nbytes
 
+    def time_us(self, tick: int) -> int:
+        """Return the event time at which a tick begins."""
+        return self._start_us + tick * self._tick_us
+
     def step(self, tick: int) -> Columns:
         """Return the events of all agents of the partition at `tick`, 0 or more.
 
@@ -162,7 +166,7 @@ class Population:
         word = int(keys_of(np.array([tick | _TICK], np.uint64), seed=self._seed)[0]) & 0xFFFFFFFF
         return Tick(
             number=tick,
-            time_us=self._start_us + tick * self._tick_us,
+            time_us=self.time_us(tick),
             tick_us=self._tick_us,
             leg_ticks=self._turn_ticks * _COHORTS,
             noise_m=self._noise_m,

@@ -64,9 +64,9 @@ class FileSink(FixedPartitionedSink[Output, bytes]):
 
 class _Partition(StatefulSinkPartition[Output, bytes]):
     def __init__(self, directory: Path, name: str, resume_state: bytes | None) -> None:
-        self._directory, self._name = directory, name
+        self._directory, self._name, self.number = directory, name, int(name)
         state = unpack("files", _VERSION, resume_state) if resume_state is not None else {}
-        self._next, self._tally = state.get("next", 0), Tally(**state.get("tally", {}))
+        self._next, self.tally = state.get("next", 0), Tally(**state.get("tally", {}))
         self._buffer: list[Row] = []
         for path in directory.glob(f"*-{name}-*"):
             if int(path.name.split("-")[2].split(".")[0]) >= self._next:
@@ -76,7 +76,7 @@ class _Partition(StatefulSinkPartition[Output, bytes]):
         """Take results; a part is written at the next snapshot, or when many have gathered."""
         for value in values:
             if isinstance(value, Tally):
-                self._tally.add(value)
+                self.tally.add(value)
             else:
                 self._buffer.append(value)
         if len(self._buffer) >= _BUFFERED_ITEMS:
@@ -85,13 +85,13 @@ class _Partition(StatefulSinkPartition[Output, bytes]):
     def snapshot(self) -> bytes:
         """Write what has gathered; return the number of the next part."""
         self._flush()
-        return pack("files", _VERSION, {"next": self._next, "tally": asdict(self._tally)})
+        return pack("files", _VERSION, {"next": self._next, "tally": asdict(self.tally)})
 
     def close(self) -> None:
         """Write what has gathered, and the account."""
         self._flush()
         path = self._directory / f"tally-{self._name}-0.json"
-        _replace(path, partial(_write_json, asdict(self._tally)))
+        _replace(path, partial(_write_json, asdict(self.tally)))
 
     def _flush(self) -> None:
         if not self._buffer:

@@ -130,10 +130,10 @@ class KafkaSink(FixedPartitionedSink[Output, bytes]):
 
 class _Partition(StatefulSinkPartition[Output, bytes]):
     def __init__(self, sink: KafkaSink, number: int, resume_state: bytes | None) -> None:
-        self._sink, self._number = sink, number
+        self._sink, self.number = sink, number
         state = self._restore(resume_state)
         self._next: dict[str, int] = state["next"]
-        self._tally, self._committed = Tally(**state["tally"]), Committed(state["committed"])
+        self.tally, self._committed = Tally(**state["tally"]), Committed(state["committed"])
         self._producer = sink.open_writer(number)
         self._read_back()
         self._in_transaction, self._unsent_bytes = False, 0
@@ -143,7 +143,7 @@ class _Partition(StatefulSinkPartition[Output, bytes]):
         """Take results into the epoch's transaction."""
         for value in values:
             if isinstance(value, Tally):
-                self._tally.add(value)
+                self.tally.add(value)
                 continue
             for message in encode_output(value, json_rows=self._sink.json_rows, model=self._sink.model):
                 self._write(message, getattr(value, "trace", ""))
@@ -152,19 +152,19 @@ class _Partition(StatefulSinkPartition[Output, bytes]):
         """Commit what the epoch brought; return the offsets behind it."""
         self._commit()
         state = {"run": self._sink.run.id, "partitions": self._sink.partitions, "next": self._next}
-        state |= {"tally": asdict(self._tally), "committed": self._committed.state()}
+        state |= {"tally": asdict(self.tally), "committed": self._committed.state()}
         return pack("kafka_sink", _VERSION, state)
 
     def close(self) -> None:
         """Commit, and give the account."""
         self._commit()
         self._producer.close(timeout=_ANSWER_S)
-        self._sink.on_account(self._number, self._tally)
+        self._sink.on_account(self.number, self.tally)
 
     def _restore(self, resume_state: bytes | None) -> dict[str, Any]:
         run, partitions = self._sink.run, self._sink.partitions
         if resume_state is None:
-            starts = {kind: offsets[self._number] for kind, offsets in run.starts.items()}
+            starts = {kind: offsets[self.number] for kind, offsets in run.starts.items()}
             return {"next": starts, "tally": {}, "committed": []}
         state = unpack("kafka_sink", _VERSION, resume_state)
         if (state["run"], state["partitions"]) != (run.id, partitions):
@@ -177,7 +177,7 @@ class _Partition(StatefulSinkPartition[Output, bytes]):
 
     def _read_back(self) -> None:
         """Take in what this run has committed past its last snapshot."""
-        kinds = {(self._sink.prefix + TOPICS[kind], self._number): kind for kind in self._sink.run.starts}
+        kinds = {(self._sink.prefix + TOPICS[kind], self.number): kind for kind in self._sink.run.starts}
         for record in read_committed(
             self._sink.options, {part: self._next[kind] for part, kind in kinds.items()}
         ):
@@ -199,12 +199,12 @@ class _Partition(StatefulSinkPartition[Output, bytes]):
         headers += [("id", message.id.encode())] if message.id != message.key else []
         headers += [("traceparent", trace.encode())] if trace else []
         topic = self._sink.prefix + TOPICS[message.kind]
-        with _or_die(f"writing to {topic}[{self._number}]"):
+        with _or_die(f"writing to {topic}[{self.number}]"):
             if not self._in_transaction:
                 self._producer.begin_transaction()
                 self._in_transaction = True
             future = self._producer.send(
-                topic, message.value, message.key.encode(), headers=headers, partition=self._number
+                topic, message.value, message.key.encode(), headers=headers, partition=self.number
             )
             self._sent.append((message.kind, future))
             self._unsent_bytes += len(message.value)
@@ -221,7 +221,7 @@ class _Partition(StatefulSinkPartition[Output, bytes]):
     def _commit(self) -> None:
         if not self._in_transaction:
             return
-        with _or_die(f"committing results of partition {self._number}"):
+        with _or_die(f"committing results of partition {self.number}"):
             self._settle()
             self._producer.commit_transaction()
         self._in_transaction = False

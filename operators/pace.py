@@ -2,13 +2,17 @@
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kernels.lateness import START_US
 
-__all__ = ["Pace"]
+__all__ = ["LEAST_WAIT_S", "Pace", "awake_in"]
+
+LEAST_WAIT_S = 0.05
+"""Between two batches of a paced file: else each row would be one."""
 
 _FIRST_ROWS = 9  # the middle one of their times is where a replay begins: that of the very first may be wrong
 
@@ -53,3 +57,8 @@ class Pace:
         now_us = self._begin_us + (self._now() - self._begin_s) * self._speed * 1e6
         rows = int(np.searchsorted(clock_us, now_us, side="right"))
         return rows, 0.0 if rows else (int(clock_us[0]) - now_us) / self._speed / 1e6
+
+
+def awake_in(wait_s: float) -> datetime:
+    """Return the time so many seconds from now, as Bytewax wants to know when to ask again."""
+    return datetime.now(UTC) + timedelta(seconds=wait_s)

@@ -1,15 +1,18 @@
 """The simulated population as a source: one partition of it per source partition, a frame at a time."""
 
 from collections.abc import Callable, Iterator
+from datetime import datetime
 
 import numpy as np
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
+from numpy.typing import NDArray
 
 from kernels.schema import Columns
 from kernels.simulate import Population
 from operators.batch import Batch, Origin, length
 from operators.drain import DRAIN
 from operators.ingest import Ingest, IngestConfig
+from operators.pace import Pace, awake_in
 from operators.progress import Progress
 from operators.state import pack, unpack
 
@@ -34,6 +37,8 @@ class SimulatedSource(FixedPartitionedSource[Batch, bytes]):
         What to check.
     progress
         Told of the events made.
+    pace
+        When a tick is due; None: at once.
     """
 
     def __init__(
@@ -43,7 +48,10 @@ class SimulatedSource(FixedPartitionedSource[Batch, bytes]):
         ticks: int,
         config: IngestConfig,
         progress: Progress,
+        *,
+        pace: Pace | None = None,
     ) -> None:
+        self.pace = pace
         self.populations, self.partitions, self.ticks = populations, partitions, ticks
         self.config, self.progress = config, progress
 
@@ -69,11 +77,18 @@ class _Partition(StatefulSourcePartition[Batch, bytes]):
         )
         self._ended = state.get("ended", False)
         self._ingest = Ingest(source.config, state.get("ingest"))
+        self._awake: datetime | None = None
+        if source.pace is not None:
+            source.pace.begin(self._time_us(self._tick))
         self._frames: Iterator[Columns] = iter(())
         if self._tick < source.ticks:
             self._frames = self._population.frames(self._tick)
             for _ in range(self._frame):
                 next(self._frames)
+
+    def next_awake(self) -> datetime | None:
+        """Return when there is more to read, if not at once."""
+        return self._awake
 
     def next_batch(self) -> list[Batch]:
         """Return the next frame as a batch, then the end of the partition, then stop."""
@@ -82,6 +97,8 @@ class _Partition(StatefulSourcePartition[Batch, bytes]):
         DRAIN.check()
         columns = next(self._frames, None)
         if columns is None and self._tick + 1 < self._source.ticks:
+            if not self._is_due(self._tick + 1):
+                return []
             self._tick, self._frame = self._tick + 1, 0
             self._frames = self._population.frames(self._tick)
             columns = next(self._frames, None)
@@ -93,6 +110,18 @@ class _Partition(StatefulSourcePartition[Batch, bytes]):
         self._frame, self._offset = self._frame + 1, self._offset + 1
         self._source.progress.done += length(columns)
         return [self._ingest.accept(columns, origin)]
+
+    def _is_due(self, tick: int) -> bool:
+        """Return whether a tick may begin; set when it may, if not."""
+        pace = self._source.pace
+        if pace is None:
+            return True
+        rows, wait_s = pace.due(self._time_us(tick))
+        self._awake = awake_in(wait_s) if not rows else None
+        return rows > 0
+
+    def _time_us(self, tick: int) -> NDArray[np.int64]:
+        return np.array([self._population.time_us(tick)])
 
     def snapshot(self) -> bytes:
         """Return the position after what was delivered."""

@@ -14,7 +14,9 @@ from service import (
     cluster,
     collect,
     config,
+    dashboard_command,
     deadletters_command,
+    demo,
     hosts,
     produce_command,
     replay,
@@ -47,6 +49,8 @@ app.add_typer(config.app, name="config")
 app.add_typer(deadletters_command.app, name="deadletters")
 app.add_typer(topics_command.app, name="topics")
 app.command("run", epilog=run.EXAMPLES)(run.command)
+app.command("dashboard", epilog=dashboard_command.EXAMPLES)(dashboard_command.command)
+app.command("demo", epilog=demo.EXAMPLES)(demo.command)
 app.command("archive", epilog=archive.EXAMPLES)(archive.command)
 app.command("replay", epilog=replay.EXAMPLES)(replay.command)
 app.command("verify", epilog=verify.EXAMPLES)(verify.command)

@@ -22,6 +22,7 @@ from operators.file_sink import clear_parts
 from service.collect import collect, places
 from service.console import Console
 from service.engine import engine
+from service.feed import tell
 from service.observe.logs import configure_logs, log
 from service.observe.watching import watched
 from service.recovery import Store
@@ -103,6 +104,7 @@ class Job:
         self._announce(made.input, made.plan)
         directory, start = self.settings.sink.directory, time.perf_counter()
         fence(made.sink)
+        tell(self.settings, made, 0)
         with watched(self.settings, made, sink=self.sink) as address:
             if address is not None:
                 self.console.step("http", f"{address}/metrics and /health")

@@ -25,6 +25,7 @@ from operators.batch import Tally
 from operators.drain import DRAIN
 from service.collect import collect, places
 from service.engine import engine
+from service.feed import tell
 from service.observe.watching import watched_member
 from service.processes import Channel
 from service.recovery import Store
@@ -95,6 +96,7 @@ class Work:
         _await_listeners(addresses[:process])
         if process == 0:  # before it listens, and so before the others, which wait for that, can write
             fence(made.sink)
+        tell(self.settings, made, process)
         with watched_member(self.settings, made, self.store.directory, process):
             cluster_main(made.flow, addresses, process, **self.store.engine_options())  # type: ignore[no-untyped-call]
         return {"complete": DRAIN.cut_short == 0, "account": asdict(made.account)}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDERS = ("kernels", "operators", "flows", "service", "models", "infra", "benchmarks", "tools")
+FOLDERS = ("kernels", "operators", "flows", "dashboard", "service", "models", "infra", "benchmarks", "tools")
 
 # The limits, each with what it is for.
 MEDIAN_LINES = 8  # most functions are read at a glance
@@ -32,7 +32,12 @@ class Length(NamedTuple):
 
 def files(root: Path) -> list[Path]:
     """Return the source files, sorted."""
-    return sorted(path for folder in FOLDERS for path in (root / folder).rglob("*.py"))
+    return sorted(
+        path
+        for folder in FOLDERS
+        for path in (root / folder).rglob("*.py")
+        if "node_modules" not in path.parts
+    )
 
 
 def functions(source: str, place: str) -> list[Length]:

@@ -133,6 +133,8 @@ class Input(Section):
     partitions: Annotated[int, Field(ge=1, le=1024)] = 8
     batch_rows: Annotated[int, Field(ge=1024, le=65_536)] = 32_768
     as_is: bool = False
+    # Seconds of event time in a second, of a file or of the simulator; without it as fast as it goes.
+    speed: Annotated[float, Field(gt=0)] | None = None
     max_record_bytes: Annotated[int, Field(ge=1024, le=MAX_RECORD_BYTES)] = MAX_RECORD_BYTES
     # Further columns of a source without a mapping, beside the canonical ones and the metrics.
     columns: tuple[Name, ...] = ()

@@ -47,6 +47,7 @@ class Settings(BaseSettings):
     http: operations.Http = Field(default_factory=operations.Http)
     log: operations.Log = Field(default_factory=operations.Log)
     tracing: operations.Tracing = Field(default_factory=operations.Tracing)
+    dashboard: system.Dashboard = Field(default_factory=system.Dashboard)
     simulate: population.Simulate = Field(default_factory=population.Simulate)
     levels: population.Levels = Field(default_factory=population.Levels)
     field: fields.Field3D = Field(default_factory=fields.Field3D)

@@ -8,7 +8,7 @@ from pydantic import Field, SecretStr
 from flows.settings.types import SECOND_US, PositiveDuration, Section
 from kernels.backend import BackendName, Kernel
 
-__all__ = ["FLOWS", "Flow", "Kafka", "Kernels", "Recovery", "Shards", "Sink"]
+__all__ = ["FLOWS", "Dashboard", "Flow", "Kafka", "Kernels", "Recovery", "Shards", "Sink"]
 
 
 Flow = Literal["cells", "fields", "emergence"]
@@ -80,3 +80,14 @@ class Recovery(Section):
     directory: Path | None = None
     epoch: PositiveDuration = SECOND_US // 10
     snapshots_kept: Annotated[int, Field(ge=1)] = 2
+
+
+class Dashboard(Section):
+    """The page: where its server listens for the processes of the flow, and when an agent that is silent is gone.
+
+    Without `enabled` the flow tells nobody, and that costs nothing.
+    """
+
+    enabled: bool = False
+    feed: Path = Path("out/dashboard.sock")
+    expire: PositiveDuration = 10 * SECOND_US
