@@ -1,0 +1,1 @@
+var e=`/assets/countries-50m.json`;export{e as default};

@@ -1,0 +1,121 @@
+// The panels beside the map: what is shown, the hierarchy, alerts, health.
+
+import { clock, count, day, el } from './dom';
+import { LEVELS, LEVEL_NAMES } from './palette';
+import type { Look } from './scene';
+import type { Alert, News } from './types';
+
+const LISTED = 150;
+
+export class Levels {
+  private rows: { count: HTMLElement; bar: HTMLElement; row: HTMLElement; dot: HTMLElement }[] = [];
+
+  constructor(
+    root: HTMLElement,
+    private readonly look: Look,
+    onChange: () => void,
+  ) {
+    root.append(el('h2', {}, 'Hierarchy'));
+    const tree = el('ul', { class: 'tree', role: 'tree', 'aria-label': 'Seven levels' });
+    for (let level = 6; level >= 0; level--) {
+      const [number, bar, dot] = [el('b', { 'data-level': `${level}` }, '–'), el('i', {}), el('span', { class: 'dot' })];
+      const toggle = (): void => {
+        if (look.hidden.has(level)) look.hidden.delete(level);
+        else look.hidden.add(level);
+        row.setAttribute('aria-checked', String(!look.hidden.has(level)));
+        onChange();
+      };
+      const row = el(
+        'button',
+        { role: 'treeitem', 'aria-checked': 'true', class: 'level', title: `Show or hide level ${level}`, click: toggle },
+        dot, el('span', { class: 'label' }, `${level} ${LEVEL_NAMES[level]}`), number, bar,
+      );
+      row.style.setProperty('--depth', String(6 - level));
+      tree.append(el('li', { role: 'none' }, row));
+      this.rows[level] = { count: number, bar, row, dot };
+    }
+    root.append(tree);
+    this.paint();
+  }
+
+  paint(): void {
+    this.rows.forEach(({ dot, bar }, level) => {
+      const colour = `rgb(${LEVELS[this.look.theme][level].join(',')})`;
+      dot.style.background = colour;
+      bar.style.background = colour;
+    });
+  }
+
+  show(counts: number[]): void {
+    const most = Math.log10(Math.max(...counts, 1) + 1);
+    counts.forEach((n, level) => {
+      const { count: number, bar, row } = this.rows[level];
+      number.textContent = count(n);
+      bar.style.width = `${most ? (100 * Math.log10(n + 1)) / most : 0}%`;
+      row.classList.toggle('none', n === 0);
+    });
+  }
+}
+
+export class Alerts {
+  private readonly list = el('ol', { class: 'alerts', 'aria-live': 'polite' });
+  private readonly empty = el('p', { class: 'empty' }, 'No alerts yet. They appear here as they are raised.');
+
+  constructor(
+    root: HTMLElement,
+    private readonly onClick: (alert: Alert) => void,
+  ) {
+    root.append(this.empty, this.list);
+  }
+
+  add(alerts: Alert[]): void {
+    for (const alert of alerts) {
+      const who = alert.kind === 'agent' ? (alert.agent ?? alert.agent_id ?? '') : `cell ${alert.cx}, ${alert.cy}, ${alert.cz}`;
+      const over = alert.score !== null && alert.threshold ? alert.score / alert.threshold : null;
+      const item = el(
+        'button',
+        { class: `alert ${alert.kind}`, 'data-alert': `${alert.number}`, click: () => this.onClick(alert) },
+        el('span', { class: 'mark', 'aria-hidden': 'true' }, alert.kind === 'agent' ? '▲' : '■'),
+        el('span', { class: 'who' }, who),
+        el('time', {}, clock(alert.time_us)),
+        el('span', { class: 'why' }, alert.reason ?? ''),
+        el('span', { class: 'over', title: 'Score by threshold' }, over ? `${over.toFixed(1)}×` : ''),
+      );
+      this.list.prepend(el('li', {}, item));
+    }
+    while (this.list.children.length > LISTED) this.list.lastChild!.remove();
+    this.empty.hidden = this.list.children.length > 0;
+  }
+}
+
+export class Health {
+  constructor(private readonly root: HTMLElement) {}
+
+  show(news: News, live: boolean): void {
+    const cluster = news.cluster;
+    const rows = news.components.map((c) => [c.name, c.status, `${(100 * c.cpu_share).toFixed(0)} % CPU`, `${c.memory_mb.toFixed(0)} MB`, `pid ${c.pid}`]);
+    rows.unshift(['dashboard', live ? 'healthy' : 'lost', '', '', '']);
+    if (cluster && cluster.wanted > news.components.length)
+      for (let k = news.components.length; k < cluster.wanted; k++) rows.push([`worker ${k}`, cluster.state, '', '', '']);
+    const table = el('table', { class: 'health' });
+    for (const [name, status, ...rest] of rows)
+      table.append(el('tr', {}, el('th', {}, name), el('td', {}, el('span', { class: `status ${status}` }, status)), ...rest.map((text) => el('td', {}, text))));
+    const a = news.account;
+    const whole = a.events_in === a.windowed + a.filtered + a.late + a.dead_letters + a.duplicates;
+    const account = el(
+      'table',
+      { class: 'account' },
+      ...['events_in', 'windowed', 'filtered', 'late', 'dead_letters', 'duplicates'].map((name) =>
+        el('tr', {}, el('th', {}, name.replace('_', ' ')), el('td', { 'data-account': name }, a[name].toLocaleString('en'))),
+      ),
+    );
+    const parts: Node[] = [el('h3', {}, 'Components'), table];
+    if (cluster) parts.push(el('p', { class: 'note' }, `Cluster ${cluster.state}: ${cluster.nodes} of ${cluster.most ?? cluster.wanted} processes, ${cluster.restarts ?? 0} restarts`));
+    parts.push(
+      el('h3', {}, 'Account'), account,
+      el('p', { class: 'note' }, whole ? 'Every event is accounted for.' : 'Some events are between the source and the sink.'),
+    );
+    if (news.watermark_us) parts.push(el('p', { class: 'note' }, `Watermark ${day(news.watermark_us)} ${clock(news.watermark_us)} UTC`));
+    this.root.replaceChildren(...parts);
+  }
+}
