@@ -3,6 +3,7 @@
 PROFILE ?= flights
 RUN_ARGS ?=
 PYTEST_ARGS ?=
+AGENTS ?= 100000
 BIN := .venv/bin
 BROKER := $(BIN)/python infra/kafka/broker.py
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --fork-strategy fewest --generate-hashes \
@@ -39,6 +40,12 @@ bench: .venv/.stamp-dev ## measure everything with a target, in under ten minute
 
 bench-peers: .venv/.stamp-dev ## the same job by Bytewax alone and by polars, beside AURA
 	@$(BIN)/python -m benchmarks.peers
+
+demo: .venv/.stamp ## the live dashboard at http://127.0.0.1:8080; AGENTS=1000000, FLIGHTS=1, KAFKA=1 (after make broker)
+	@$(BIN)/aura demo --agents $(AGENTS) $(if $(FLIGHTS),--flights) $(if $(KAFKA),--kafka)
+
+page: ## build the dashboard's page anew (Node.js 20 or later)
+	@cd dashboard/page && npm ci --no-audit --no-fund && npm run build
 
 broker: .venv/.stamp ## start a real Kafka broker on 127.0.0.1:9092 and leave it running
 	@$(BROKER) start

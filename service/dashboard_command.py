@@ -13,11 +13,13 @@ from kernels.errors import AuraError, ConfigError
 from service.options import Profile, Set, settings_of
 
 if TYPE_CHECKING:
+    import uvicorn
+
     from dashboard.app import Site
     from dashboard.controls import Controls
     from flows.settings import Settings
 
-__all__ = ["EXAMPLES", "command", "open_site", "serve"]
+__all__ = ["EXAMPLES", "command", "listen", "open_site", "serve", "server_of", "token_of"]
 
 EXAMPLES = (
     "Examples: aura dashboard --profile distributed | aura dashboard --source kafka | "
@@ -105,21 +107,27 @@ def serve(site: "Site", host: str, port: int) -> None:
     AuraError
         The port is in use.
     """
-    import uvicorn
-
-    listener = _listener(host, port)
+    listener = listen(host, port)
     address = f"http://{host}:{listener.getsockname()[1]}/"
     print(f"dashboard: {address}" + (f"?token={site.token}" if site.token else ""), flush=True)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # uvicorn raises again what has ended it
+    with contextlib.suppress(KeyboardInterrupt):
+        server_of(site).run(sockets=[listener])
+
+
+def server_of(site: "Site") -> "uvicorn.Server":
+    """Return the server of a site: frames go out as they are, and a page that asks for much is cut off."""
+    import uvicorn
+
     config = uvicorn.Config(
         site.app(), log_level="warning", ws_per_message_deflate=False, ws_max_size=65_536,
         timeout_graceful_shutdown=1, server_header=False,
     )  # fmt: skip
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # uvicorn raises again what has ended it
-    with contextlib.suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run(sockets=[listener])
+    return uvicorn.Server(config)
 
 
-def _listener(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that is bound; AuraError where the port is in use."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

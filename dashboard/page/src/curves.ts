@@ -37,7 +37,7 @@ export class Curves {
     this.plots = CURVES.map((curve) => {
       const value = el('b', { 'data-curve': curve.name }, '–');
       const box = el('div', { class: 'plot' });
-      const card = el('div', { class: 'curve', title: curve.hint }, el('h3', {}, curve.title), el('span', { class: 'value' }, value, ` ${curve.unit}`), box);
+      const card = el('div', { class: 'curve', title: curve.hint }, el('h3', {}, curve.title), el('span', { class: 'value' }, value, el('span', { class: 'unit' }, ` ${curve.unit}`)), box);
       this.root.append(card);
       const style = getComputedStyle(document.documentElement);
       const stroke = style.getPropertyValue('--accent').trim();

@@ -29,13 +29,15 @@ const KEYS: [string, string][] = [
 
 async function main(): Promise<void> {
   const theme = (localStorage.getItem('theme') ?? (matchMedia('(prefers-color-scheme: light)').matches ? 'light' : 'dark')) as Theme;
-  const look: Look = { theme, three: false, agents: true, trails: true, cells: 'off', by: 'level', hidden: new Set() };
+  const look: Look = { theme, three: false, agents: true, trails: true, cells: 'off', by: 'level' as ColourBy, hidden: new Set() };
   document.documentElement.dataset.theme = theme;
   const world = await getWorld();
+  if (world.origin) look.by = 'height'; // levels say nothing of what flies: all are alike
   document.title = `AURA · ${world.name}`;
 
   let [paused, news, status]: [boolean, News | undefined, Status] = [false, undefined, 'connecting'];
-  let [chosenWindow, chosenColumn] = ['', ''];
+  let [chosenWindow, chosenColumn, asked] = ['', '', ''];
+  let [toastBox, toastKey]: [HTMLElement | undefined, string] = [undefined, ''];
 
   const scene = new Scene(byId('canvas') as HTMLCanvasElement, world, look, (what) => {
     if (what.alert) void open(what.alert);
@@ -77,7 +79,7 @@ async function main(): Promise<void> {
   const dims = choice('Map', [['2d', '2-D'], ['3d', '3-D']], '2d', (value) => setThree(value === '3d'));
   const agentsOn = choice('Agents', [['on', 'on'], ['off', 'off']], 'on', (value) => set(() => (look.agents = value === 'on')));
   const trailsOn = choice('Trails', [['on', 'on'], ['off', 'off']], 'on', (value) => set(() => (look.trails = value === 'on')));
-  const by = choice('Colour', [['level', 'level'], ['speed', 'speed'], ['score', 'score']], 'level', (value) => set(() => (look.by = value as ColourBy)));
+  const by = choice('Colour', [['level', 'level'], ['speed', 'speed'], ['height', 'height'], ['score', 'score']], look.by, (value) => set(() => (look.by = value as ColourBy)));
   const cellsAs = choice('Cells', [['off', 'off'], ['heat', 'heat'], ['columns', 'columns']], 'off', (value) => {
     set(() => (look.cells = value as Look['cells']));
     if (value === 'columns' && !look.three) setThree(true);
@@ -161,7 +163,6 @@ async function main(): Promise<void> {
     showEmpty();
   }
 
-  let asked = '';
   function ask(): void {
     const wants = JSON.stringify({ window: look.cells === 'off' ? null : chosenWindow, column: chosenColumn, paused });
     if (wants === asked) return;
@@ -204,7 +205,7 @@ async function main(): Promise<void> {
     if (density) parts.push(bar(`agents in a square of ${count(density.header.cell_m as number)} m`, ramp(look.theme), 0, density.most));
     else if (look.agents && look.by !== 'level' && swarm.ranges[look.by]) {
       if (look.by === 'score' && !swarm.scored) parts.push(el('p', { class: 'note' }, 'No model scores these events.'));
-      else parts.push(bar(look.by === 'speed' ? 'speed, m/s' : 'score', hot(look.theme), ...swarm.ranges[look.by]));
+      else parts.push(bar({ speed: 'speed, m/s', height: 'height, m', score: 'score' }[look.by], hot(look.theme), ...swarm.ranges[look.by]));
     }
     if (look.cells !== 'off' && cells) parts.push(bar(`${cells.column.replaceAll('_', ' ')} · ${cells.window} from ${clock(cells.start_us)}`, ramp(look.theme), cells.low, cells.high));
     byId('legend').replaceChildren(...parts);
@@ -290,7 +291,6 @@ async function main(): Promise<void> {
     dialog.showModal();
   }
 
-  let [toastBox, toastKey]: [HTMLElement | undefined, string] = [undefined, ''];
   function toast(text: string, kind: string, key: string): void {
     if (key === toastKey) return;
     toastKey = key;

@@ -6,7 +6,7 @@ import { borders, type Line } from './earth';
 import type { Frame } from './frames';
 import { ramp, type Theme } from './palette';
 import { Space } from './space';
-import { Swarm, type ColourBy } from './swarm';
+import { GONE, Swarm, type ColourBy } from './swarm';
 import type { Alert, World } from './types';
 
 export interface Look {
@@ -54,6 +54,7 @@ export class Scene {
   private grid: { path: [number, number][] }[] = [];
   private alerts: { at: number; position: [number, number, number]; alert: Alert }[] = [];
   private columns?: { data: unknown; radius: number };
+  private framed = false;
   private dirty = true;
   private frames = 0;
   private counted = performance.now();
@@ -97,6 +98,7 @@ export class Scene {
     if (frame.kind === 'agents') {
       this.density = undefined;
       this.swarm.take(frame, this.look);
+      if (!this.framed && this.swarm.alive) this.frameSwarm();
     } else if (frame.kind === 'density') this.takeDensity(frame);
     else if (frame.kind === 'cells') this.takeCells(frame);
     this.dirty = true;
@@ -120,6 +122,20 @@ export class Scene {
     this.shape();
     this.deck.setProps({ views: this.view() });
     this.dirty = true;
+  }
+
+  /** Look at where the agents are, if that is a part of the world only. */
+  private frameSwarm(): void {
+    this.framed = true;
+    const [x, y] = [0, 1].map((axis) => {
+      const along = this.swarm.now.filter((_, i) => i % 3 === axis && this.swarm.level[Math.floor(i / 3)] !== GONE);
+      return [along.reduce((a, b) => Math.min(a, b), Infinity), along.reduce((a, b) => Math.max(a, b), -Infinity)];
+    });
+    const share = Math.max((x[1] - x[0]) / this.space.size[0], (y[1] - y[0]) / this.space.size[1]);
+    if (share > 0.75 || this.swarm.alive < 8) return;
+    const target = [(x[0] + x[1]) / 2, (y[0] + y[1]) / 2, 0];
+    this.viewState = { ...this.viewState, target, zoom: (this.viewState.zoom as number) + Math.log2(0.8 / Math.max(share, 0.1)) };
+    this.deck.setProps({ viewState: this.viewState as never });
   }
 
   fit(): void {

@@ -10,7 +10,7 @@ const LONGEST_TRAIL = 64;
 const RADIUS = [1.35, 2.2, 3, 4, 5.2, 6.5, 8.5]; // pixels by level, for many agents
 const FAR = 40; // units: what moves further in a frame has come anew
 
-export type ColourBy = 'level' | 'speed' | 'score';
+export type ColourBy = 'level' | 'speed' | 'height' | 'score';
 
 export class Swarm {
   length = 0;
@@ -57,7 +57,9 @@ export class Swarm {
     Object.assign(this, { generation, length, from, to, at: now, time_us: frame.header.time_us, scored: frame.header.scored });
     this.now = new Float32Array(from);
     this.level = frame.columns.level as Uint8Array;
-    this.values = { speed: frame.columns.speed as Uint8Array, score: frame.columns.score as Uint8Array };
+    const z = frame.columns.z as Uint16Array;
+    this.values = { speed: frame.columns.speed as Uint8Array, score: frame.columns.score as Uint8Array, height: Uint8Array.from(z, (v) => v >> 8) };
+    this.ranges.height = [frame.described.z.offset!, frame.described.z.offset! + 65535 * frame.described.z.scale!];
     for (const name of ['speed', 'score']) {
       const { offset = 0, scale = 1 } = frame.described[name];
       this.ranges[name] = [offset, offset + 255 * scale];
