@@ -60,12 +60,26 @@ class Report(NamedTuple):
     stale_share: float
 
 
-def judge_events(scorer: Scorer, columns: Columns) -> Report:
-    """Judge the model of events on flights that it was not trained on."""
-    after_us = trained_until_us(columns)
+def judge_events(
+    scorer: Scorer, columns: Columns, *, after_us: int | None = None, each: int = _EACH
+) -> Report:
+    """Judge the model of events on those that it was not trained on.
+
+    Parameters
+    ----------
+    scorer
+        The model.
+    columns
+        Canonical columns of aircraft that report every 10 s, in order of time.
+    after_us
+        From when on it was not trained; by default that of the bundled flights.
+    each
+        Anomalies of each kind.
+    """
+    after_us = trained_until_us(columns) if after_us is None else after_us
     held = columns["time_us"] >= after_us
     judge = _Judge(scorer, event_features(columns, scorer.features)[held])
-    injected = inject(columns, after_us=after_us, each=_EACH, seed=_SEED)
+    injected = inject(columns, after_us=after_us, each=each, seed=_SEED)
     rows, kind = event_features(injected.columns, scorer.features)[held], injected.kind[held]
     found = [judge.figure(name, rows, kind == label, kind == CLEAN) for label, name in enumerate(KINDS, 1)]
     return judge.report([*found, judge.figure("all", rows, kind > CLEAN, kind == CLEAN)])
