@@ -85,7 +85,7 @@ def build(
     batches = op.input("source", flow, source)
     for stage in plan.row_stages:
         run = over_events(stage.run)
-        watched = run if stage.model is None else plan.backend.watching(run)
+        watched = run if stage.model is None else plan.backend.watching(run, lambda batch: str(batch.origin))
         batches = op.map(stage.name, batches, guarded(stage.name, watched))
     outputs = [part.attach(batches) for part in plan.parts.values()]
     outputs.append(op.flat_map("account", batches, guarded("account", plan.account)))

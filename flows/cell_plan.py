@@ -11,7 +11,7 @@ from kernels.aggregate import Layout
 from kernels.errors import ConfigError
 from kernels.shards import ShardMap
 from operators.batch import Tally
-from operators.cells import AGGREGATES, CellsConfig, cell_columns, layout_for, to_cells
+from operators.cells import AGGREGATES, Cells, CellsConfig, cell_columns, layout_for, to_cells
 from operators.combine import Combine, groups_of
 from operators.result_tables import Output
 from operators.window import Closed, ShardWindows, WindowConfig, WindowStep
@@ -63,7 +63,10 @@ class CellPlan:
         shards = ShardMap.uniform(grid.size, min(settings.shards.count, grid.size))
         first = len(settings.event_stages) + 1
         return cls(
-            cell_stages=cell_stages(settings.cell_stages, first, _published(settings), given.models),
+            cell_stages=tuple(
+                stage._replace(run=given.backend.watching(stage.run, _window_of))
+                for stage in cell_stages(settings.cell_stages, first, _published(settings), given.models)
+            ),
             combine=Combine(grid, shards, layout, groups, given.backend),
             windows=WindowConfig(groups, given.partitions, shards, layout, settings.event_time.horizon),
             cells=CellsConfig(
@@ -118,3 +121,12 @@ def _check_metrics(layout: Layout, columns: set[str]) -> None:
                 f"metrics.{metric.name}: no such column; there are {', '.join(sorted(columns))}",
                 "Map or derive it in [input.mapping], or add a transform before the aggregate",
             )
+
+
+def _window_of(cells: Cells) -> str:
+    columns = cells.columns
+    if not len(cells):
+        return ""
+    return (
+        f"window {cells.windows[columns['window'][0]]} at {columns['start_us'].min()} us, shard {cells.shard}"
+    )

@@ -14,7 +14,6 @@ from flows.part import Given
 from flows.settings.root import Settings
 from kernels.diffusion import Diffusion
 from kernels.errors import ConfigError
-from kernels.field_forms import get_field_form
 from kernels.fields import FieldConfig, FieldForm
 from kernels.lattice import Lattice
 from kernels.potential import Screening
@@ -71,7 +70,7 @@ class FieldsPart:
         lateness_us = settings.event_time.lateness
         return cls(
             config,
-            get_field_form(settings.kernels.backend),
+            given.backend.field,
             FieldDeposits(config.lattice, field.step_us, lateness_us),
             RecurrenceConfig(
                 "field",

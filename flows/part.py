@@ -16,9 +16,9 @@ from typing import Protocol
 import pyarrow as pa
 from bytewax.dataflow import Stream
 
-from kernels.backend import Backend
 from kernels.scorer import Scorer
 from operators.batch import Batch
+from operators.bridge import Bridge
 from operators.result_tables import Output
 
 __all__ = ["Given", "Part"]
@@ -42,7 +42,7 @@ class Given:
 
     columns: frozenset[str]
     partitions: int
-    backend: Backend
+    backend: Bridge
     models: Mapping[str, Scorer]
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from kernels.aggregate import Layout
 from kernels.consensus import Ballot, Consensus
 from kernels.errors import ConfigError
+from kernels.fields import FieldForm
 from kernels.grid import Grid
 from kernels.group import Index
 from kernels.metric import Metric
@@ -26,7 +27,7 @@ BackendName = Literal["numpy", "onnx-cpu", "onnx-cuda"]
 BACKENDS: tuple[BackendName, ...] = get_args(BackendName)
 
 Kernel = Literal[
-    "cells", "ranks", "shard_of", "quantise", "reduce", "consensus", "tensor", "features", "predict"
+    "cells", "ranks", "shard_of", "quantise", "reduce", "consensus", "tensor", "features", "predict", "field"
 ]
 """What a backend may be chosen for, kernel by kernel; `grid_sums` is reduce over cells, `predict_columns` is predict."""
 KERNELS: tuple[Kernel, ...] = get_args(Kernel)
@@ -42,6 +43,10 @@ class Backend(Protocol):
     @property
     def provider(self) -> str:
         """What runs it: `numpy`, or the execution provider that ONNX Runtime got."""
+
+    @property
+    def field(self) -> FieldForm:
+        """The arithmetic of the layers of the field; the forms agree to the tolerances of `kernels.onnx_fields`."""
 
     def cells(
         self, grid: Grid, x: NDArray[np.float32], y: NDArray[np.float32], z: NDArray[np.float32]

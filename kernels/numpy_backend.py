@@ -11,6 +11,7 @@ from kernels.aggregate import Layout
 from kernels.blocks import BLOCK_ROWS, in_blocks
 from kernels.consensus import Ballot, Consensus
 from kernels.features import feature_rows
+from kernels.fields import NumpyForm
 from kernels.grid import Grid
 from kernels.group import Index
 from kernels.metric import Metric
@@ -29,6 +30,7 @@ class NumpyBackend:
 
     name = "numpy"
     provider = "numpy"
+    field = NumpyForm()
 
     def __init__(self) -> None:
         # glibc hands big freed blocks back to the kernel, and faulting their pages in anew costs up to 1.5 of 7.5 ns

@@ -23,6 +23,7 @@ from kernels.group import Index
 from kernels.metric import Metric
 from kernels.onnx_consensus import consensus_graph
 from kernels.onnx_features import features_graph
+from kernels.onnx_fields import OnnxForm
 from kernels.onnx_graphs import cells_graph, gather_graph, index_graph, quantise_graph, reduce_graph
 from kernels.onnx_model import Model
 from kernels.onnx_session import Session, Sessions
@@ -61,6 +62,7 @@ class OnnxBackend:
         self.name = name
         self._chained = name == "onnx-cuda" if chained is None else chained
         self._sessions = Sessions(name)
+        self.field = OnnxForm(self._sessions)
         # A small session, so that a missing provider is an error when the flow is built and not at the first batch.
         self.provider = self._sessions.get(
             "probe", None, lambda: gather_graph(np.zeros(1, np.int32))

@@ -4,18 +4,17 @@ A convolution adds in an order of its own, so these forms agree with the numpy o
 value for pheromone and gradient, to 5e-6 bits for the entropy, and for the potential to what its tolerance leaves open.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto
 
 from kernels.diffusion import Diffusion
 from kernels.lattice import Lattice, Line
 from kernels.onnx_graph import Graph, Port
-from kernels.onnx_session import open_session
+from kernels.onnx_session import Sessions
 from kernels.potential import Relaxed, Screening
 
 __all__ = ["OnnxForm", "diffuse_graph", "entropy_graph", "gradient_graph", "relax_graph"]
@@ -32,30 +31,23 @@ class OnnxForm:
 
     Parameters
     ----------
-    backend
-        `onnx-cpu` or `onnx-cuda`.
-
-    Raises
-    ------
-    ConfigError
-        At the first use, if ONNX Runtime does not get the provider.
+    sessions
+        Of an ONNX backend.
     """
 
-    def __init__(self, backend: str) -> None:
-        self._backend = backend
-        self._sessions: dict[object, onnxruntime.InferenceSession] = {}
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
 
     def diffuse(self, field: Line, diffusion: Diffusion, out: Line) -> None:
         """As `kernels.diffusion.diffuse`."""
         lattice = diffusion.lattice
-        session = self._session(diffusion, lambda: diffuse_graph(diffusion))
-        (found,) = session.run(None, {"field": lattice.box(field)[None, None]})
-        lattice.inner(out)[:] = found[0, 0]
+        session = self._sessions.get("diffuse", diffusion, lambda: diffuse_graph(diffusion))
+        lattice.inner(out)[:] = session.run({"field": lattice.box(field)[None, None]})["next"][0, 0]
 
     def gradient(self, field: Line, lattice: Lattice, out: Floats) -> None:
         """As `kernels.diffusion.gradient`."""
-        session = self._session(("gradient", lattice), lambda: gradient_graph(lattice))
-        (found,) = session.run(None, {"field": lattice.box(field)[None, None]})
+        session = self._sessions.get("gradient", lattice, lambda: gradient_graph(lattice))
+        found = session.run({"field": lattice.box(field)[None, None]})["gradient"]
         for axis, line in enumerate(out):
             lattice.inner(line)[:] = found[0, axis]
             lattice.close_component(line, axis)
@@ -66,27 +58,22 @@ class OnnxForm:
         greatest = float(source.max(initial=0.0))
         if greatest <= 0:
             return Relaxed(line, 0, 0.0)
-        session = self._session(screening, lambda: relax_graph(screening))
+        session = self._sessions.get("relax", screening, lambda: relax_graph(screening))
         feed: dict[str, Any] = {
             "start": lattice.inner(potential)[None, None],
             "asked": lattice.inner(source)[None, None] * np.float32(1 / screening.diagonal),
             "goal": np.array(greatest / screening.diagonal * screening.tolerance, np.float32),
         }
-        found, sweeps, change = session.run(None, feed)
-        lattice.inner(line)[:] = found[0, 0]
+        found = session.run(feed)
+        lattice.inner(line)[:] = found["potential"][0, 0]
         lattice.close(line)
-        return Relaxed(line, int(sweeps), float(change) * screening.diagonal / greatest)
+        change = float(found["change"]) * screening.diagonal / greatest
+        return Relaxed(line, int(found["sweeps"]), change)
 
     def entropy(self, marks: Floats) -> Floats:
         """As `kernels.level_mix.entropy`."""
-        session = self._session(("entropy", len(marks)), lambda: entropy_graph(len(marks)))
-        found: Floats = session.run(None, {"marks": marks})[0]
-        return found
-
-    def _session(self, key: object, build: Callable[[], bytes]) -> onnxruntime.InferenceSession:
-        if key not in self._sessions:
-            self._sessions[key] = open_session(build(), self._backend)
-        return self._sessions[key]
+        session = self._sessions.get("entropy", len(marks), lambda: entropy_graph(len(marks)))
+        return session.run({"marks": marks})["bits"]
 
 
 def diffuse_graph(diffusion: Diffusion) -> bytes:

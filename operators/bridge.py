@@ -13,7 +13,7 @@ The rules:
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,18 +21,22 @@ from numpy.typing import NDArray
 from kernels.aggregate import Layout
 from kernels.backend import Backend, Kernel
 from kernels.consensus import Ballot, Consensus
+from kernels.diffusion import Diffusion
 from kernels.errors import AuraError, ConfigError, KernelFailed
 from kernels.grid import Grid
 from kernels.group import Index
+from kernels.lattice import Lattice, Line
 from kernels.metric import Metric
 from kernels.onnx_model import Model
+from kernels.potential import Relaxed, Screening
 from kernels.shards import ShardMap
-from operators.batch import Batch
 from operators.bridge_calls import DONE, FAILED, Calls
 
 __all__ = ["Bridge", "Switch"]
 
 T = TypeVar("T")
+X = TypeVar("X")
+Y = TypeVar("Y")
 Floats = NDArray[np.float32]
 Sums = tuple[NDArray[np.int64], Floats]
 _log = logging.getLogger(__name__)
@@ -50,7 +54,7 @@ class Switch(NamedTuple):
     cause
         In words.
     origin
-        The batch from which on the other one is used, where that is known.
+        From which input on the other one is used, where that can reach a result: partition and offsets, or a window.
     """
 
     kernel: Kernel
@@ -96,7 +100,8 @@ class Bridge:
         self.name, self.calls, self.report = name, calls, report
         self.lost: dict[str, str] = {}
         self.listeners: list[Callable[[Switch], None]] = []
-        self._paths, self._clock, self._origin = paths, clock, ""
+        self._paths, self._clock, self._place = paths, clock, _nowhere
+        self.field = _Field(self.call)
 
     @property
     def provider(self) -> str:
@@ -108,72 +113,19 @@ class Bridge:
         if self.lost.pop(backend, None) is not None:
             _log.warning("backend %s is asked again", backend)
 
-    def watching(self, run: Callable[[Batch], Batch]) -> Callable[[Batch], Batch]:
-        """Return the stage `run`, whose switches are told with the origin of the batch."""
+    def watching(self, run: Callable[[X], Y], place: Callable[[X], str]) -> Callable[[X], Y]:
+        """Return the step `run`, whose switches are told with the `place` of its input."""
 
-        def watched(batch: Batch) -> Batch:
-            self._origin = str(batch.origin)
+        def watched(item: X) -> Y:
+            self._place = lambda: place(item)
             try:
-                return run(batch)
+                return run(item)
             finally:
-                self._origin = ""
+                self._place = _nowhere
 
         return watched
 
-    def cells(self, grid: Grid, x: Floats, y: Floats, z: Floats) -> NDArray[np.int32]:
-        """Return the cell of every position."""
-        return self._call("cells", lambda each: each.cells(grid, x, y, z))
-
-    def ranks(self, grid: Grid, cells: NDArray[np.int32]) -> NDArray[np.int32]:
-        """Return the Morton rank of every cell."""
-        return self._call("ranks", lambda each: each.ranks(grid, cells))
-
-    def shard_of(self, shard_map: ShardMap, ranks: NDArray[np.int32]) -> NDArray[np.int32]:
-        """Return the shard of every rank."""
-        return self._call("shard_of", lambda each: each.shard_of(shard_map, ranks))
-
-    def quantise(self, metric: Metric, values: Floats) -> NDArray[np.int64]:
-        """Return values in steps."""
-        return self._call("quantise", lambda each: each.quantise(metric, values))
-
-    def reduce(self, index: Index, size: int, values: Sequence[Floats], layout: Layout) -> Sums:
-        """Aggregate a batch by group."""
-        return self._call("reduce", lambda each: each.reduce(index, size, values, layout))
-
-    def grid_sums(
-        self, grid: Grid, positions: tuple[Floats, Floats, Floats], values: Sequence[Floats], layout: Layout
-    ) -> Sums:
-        """Aggregate a batch by cell: in one call, unless the two kernels go to different backends."""
-        if self._first("cells") is self._first("reduce"):
-            return self._call("reduce", lambda each: each.grid_sums(grid, positions, values, layout))
-        return self.reduce(self.cells(grid, *positions), grid.size, values, layout)
-
-    def consensus(self, ballot: Ballot, metric: Metric) -> Consensus:
-        """Count what agents say, and decide."""
-        return self._call("consensus", lambda each: each.consensus(ballot, metric))
-
-    def tensor(self, operation: str, left: Floats, right: Floats) -> Floats:
-        """Compute `left operation right`."""
-        return self._call("tensor", lambda each: each.tensor(operation, left, right))
-
-    def features(self, columns: Sequence[NDArray[Any]]) -> Floats:
-        """Put columns beside each other."""
-        return self._call("features", lambda each: each.features(columns))
-
-    def predict(self, model: Model, features: Floats) -> Floats:
-        """Run a model over rows."""
-        return self._call("predict", lambda each: each.predict(model, features))
-
-    def predict_columns(self, model: Model, columns: Sequence[NDArray[Any]]) -> Floats:
-        """Run a model over columns: in one call, unless the two kernels go to different backends."""
-        if self._first("features") is self._first("predict"):
-            return self._call("predict", lambda each: each.predict_columns(model, columns))
-        return self.predict(model, self.features(columns))
-
-    def _first(self, kernel: Kernel) -> Backend:
-        return next(each for each in self._paths[kernel] if each.name not in self.lost)
-
-    def _call(self, kernel: Kernel, ask: Callable[[Backend], T]) -> T:
+    def call(self, kernel: Kernel, ask: Callable[[Backend], T]) -> T:
         """Return what the first backend that works gives."""
         failed: list[tuple[str, AuraError]] = []
         for backend in self._paths[kernel]:
@@ -188,9 +140,62 @@ class Bridge:
                 continue
             self.calls.add(kernel, backend.name, DONE, self._clock() - start)
             for lost, cause in failed:
-                self._switch(Switch(kernel, lost, backend.name, cause.message, self._origin))
+                self._switch(Switch(kernel, lost, backend.name, cause.message, self._place()))
             return result
         raise failed[0][1]
+
+    def cells(self, grid: Grid, x: Floats, y: Floats, z: Floats) -> NDArray[np.int32]:
+        """Return the cell of every position."""
+        return self.call("cells", lambda each: each.cells(grid, x, y, z))
+
+    def ranks(self, grid: Grid, cells: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Return the Morton rank of every cell."""
+        return self.call("ranks", lambda each: each.ranks(grid, cells))
+
+    def shard_of(self, shard_map: ShardMap, ranks: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Return the shard of every rank."""
+        return self.call("shard_of", lambda each: each.shard_of(shard_map, ranks))
+
+    def quantise(self, metric: Metric, values: Floats) -> NDArray[np.int64]:
+        """Return values in steps."""
+        return self.call("quantise", lambda each: each.quantise(metric, values))
+
+    def reduce(self, index: Index, size: int, values: Sequence[Floats], layout: Layout) -> Sums:
+        """Aggregate a batch by group."""
+        return self.call("reduce", lambda each: each.reduce(index, size, values, layout))
+
+    def grid_sums(
+        self, grid: Grid, positions: tuple[Floats, Floats, Floats], values: Sequence[Floats], layout: Layout
+    ) -> Sums:
+        """Aggregate a batch by cell: in one call, unless the two kernels go to different backends."""
+        if self._first("cells") is self._first("reduce"):
+            return self.call("reduce", lambda each: each.grid_sums(grid, positions, values, layout))
+        return self.reduce(self.cells(grid, *positions), grid.size, values, layout)
+
+    def consensus(self, ballot: Ballot, metric: Metric) -> Consensus:
+        """Count what agents say, and decide."""
+        return self.call("consensus", lambda each: each.consensus(ballot, metric))
+
+    def tensor(self, operation: str, left: Floats, right: Floats) -> Floats:
+        """Compute `left operation right`."""
+        return self.call("tensor", lambda each: each.tensor(operation, left, right))
+
+    def features(self, columns: Sequence[NDArray[Any]]) -> Floats:
+        """Put columns beside each other."""
+        return self.call("features", lambda each: each.features(columns))
+
+    def predict(self, model: Model, features: Floats) -> Floats:
+        """Run a model over rows."""
+        return self.call("predict", lambda each: each.predict(model, features))
+
+    def predict_columns(self, model: Model, columns: Sequence[NDArray[Any]]) -> Floats:
+        """Run a model over columns: in one call, unless the two kernels go to different backends."""
+        if self._first("features") is self._first("predict"):
+            return self.call("predict", lambda each: each.predict_columns(model, columns))
+        return self.predict(model, self.features(columns))
+
+    def _first(self, kernel: Kernel) -> Backend:
+        return next(each for each in self._paths[kernel] if each.name not in self.lost)
 
     def _switch(self, switch: Switch) -> None:
         self.lost[switch.lost] = switch.cause
@@ -198,3 +203,30 @@ class Bridge:
         _log.warning("%s takes the place of backend %s%s: %s", switch.used, switch.lost, place, switch.cause)
         for listener in self.listeners:
             listener(switch)
+
+
+class _Field:
+    """The arithmetic of the layers of the field, by whoever the bridge asks; nothing is written by a call that fails."""
+
+    def __init__(self, call: "_Call") -> None:
+        self._call = call
+
+    def diffuse(self, field: Line, diffusion: Diffusion, out: Line) -> None:
+        self._call("field", lambda each: each.field.diffuse(field, diffusion, out))
+
+    def gradient(self, field: Line, lattice: Lattice, out: Floats) -> None:
+        self._call("field", lambda each: each.field.gradient(field, lattice, out))
+
+    def relax(self, potential: Line, source: Line, screening: Screening) -> Relaxed:
+        return self._call("field", lambda each: each.field.relax(potential, source, screening))
+
+    def entropy(self, marks: Floats) -> Floats:
+        return self._call("field", lambda each: each.field.entropy(marks))
+
+
+def _nowhere() -> str:
+    return ""
+
+
+class _Call(Protocol):
+    def __call__(self, kernel: Kernel, ask: Callable[[Backend], T]) -> T: ...

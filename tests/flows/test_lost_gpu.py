@@ -8,10 +8,12 @@ import pytest
 from bytewax.testing import run_main
 from lost_device import Fault, lost_device
 
+from flows import cell_plan
 from flows.assemble import assemble
 from flows.settings.root import load
 from operators.bridge import Bridge, Switch
 from operators.bridge_calls import FAILED
+from operators.cells import Cells, to_cells
 from operators.file_sink import clear_parts
 from service.collect import collect
 
@@ -75,6 +77,24 @@ def test_a_score_says_from_which_batch_on(
         _, _, (switch,) = _run(tmp_path / "out", "onnx-cuda")
     assert switch.kernel == "predict"
     assert "adsb_switzerland.parquet[" in switch.origin
+
+
+def test_a_cell_score_says_from_which_window_on(
+    undisturbed: tuple[dict[str, Any], int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the GPU is lost while closed windows are scored, the switch names the window."""
+    fault = Fault(NEVER)
+
+    def lost_with_the_first_cells(*given: Any) -> Cells:
+        fault.at = min(fault.at, fault.runs)
+        return to_cells(*given)
+
+    monkeypatch.setattr(cell_plan, "to_cells", lost_with_the_first_cells)
+    with lost_device(monkeypatch, onnx_cuda=fault):
+        summary, _, (switch,) = _run(tmp_path / "out", "onnx-cuda")
+    assert summary["digest"] == undisturbed[0]["digest"]
+    assert (switch.kernel, switch.lost) == ("predict", "onnx-cuda")
+    assert switch.origin.startswith("window ")
 
 
 def test_onnx_lost_mid_stream(

@@ -1,10 +1,9 @@
 import numpy as np
 import pytest
 
+from kernels.backend import get_backend
 from kernels.deposits import gather
 from kernels.diffusion import Diffusion
-from kernels.errors import ConfigError
-from kernels.field_forms import get_field_form
 from kernels.fields import LAYERS, FieldConfig, Fields
 from kernels.lattice import BOUNDARIES, Boundary, Lattice
 from kernels.potential import Screening
@@ -19,7 +18,7 @@ def test_both_forms_agree(boundary: Boundary, edges: tuple[float, float, float])
     """Fifty steps of all layers agree within the stated tolerances, whatever the border."""
     lattice = Lattice((0.0, 0.0, 0.0), edges, (20, 15, 10), boundary)
     config = FieldConfig(Diffusion(lattice, 1 / 60, 500.0, 0.1), Screening(lattice, 20.0))
-    forms = [Fields(config, get_field_form(name)) for name in ("numpy", "onnx-cpu")]
+    forms = [Fields(config, get_backend(name).field) for name in ("numpy", "onnx-cpu")]
     rng = np.random.default_rng(5)
     upper = np.multiply(lattice.shape, edges)[:, None]
     for _ in range(50):
@@ -38,7 +37,7 @@ def test_both_forms_agree(boundary: Boundary, edges: tuple[float, float, float])
 def test_sessions_are_made_once() -> None:
     """A second step builds no graph anew."""
     lattice = Lattice((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), (4, 4, 4))
-    form = get_field_form("onnx-cpu")
+    form = get_backend("onnx-cpu").field
     fields = Fields(FieldConfig(Diffusion(lattice, 0.1, 1.0, 0.0), Screening(lattice, 2.0)), form)
     left = gather(
         lattice,
@@ -51,9 +50,3 @@ def test_sessions_are_made_once() -> None:
     made = len(form._sessions)  # type: ignore[attr-defined]
     fields.step(left)
     assert len(form._sessions) == made  # type: ignore[attr-defined]
-
-
-def test_an_unknown_backend_is_refused() -> None:
-    """The error names those that there are."""
-    with pytest.raises(ConfigError, match="numpy, onnx-cpu"):
-        get_field_form("fortran")

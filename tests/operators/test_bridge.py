@@ -11,9 +11,14 @@ from hypothesis import strategies as st
 from lost_device import Fault, lost_device
 
 from kernels.backend import KERNELS, get_backend
+from kernels.deposits import gather
+from kernels.diffusion import Diffusion
 from kernels.errors import ConfigError, KernelFailed
+from kernels.fields import LAYERS, FieldConfig, Fields
+from kernels.lattice import Lattice
 from kernels.onnx_backend import OnnxBackend
 from kernels.onnx_model import read_model
+from kernels.potential import Screening
 from kernels.tensor import compute
 from models.classifier import VALUES, classifier
 from operators import bridge_paths
@@ -128,6 +133,30 @@ def test_chained_kernels_are_done_again_whole(monkeypatch: pytest.MonkeyPatch) -
         found = bridge.predict_columns(model, columns)
     assert found.tobytes() == get_backend("numpy").predict_columns(model, columns).tobytes()
     assert bridge.lost.keys() == {"onnx-cuda"}
+
+
+@pytest.mark.parametrize("at", [0, 1, 2, 3, 50, 111])
+def test_a_field_goes_on_without_its_gpu(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+    """A device that is lost at any layer of any step leaves the layers as they would be, to the forms' tolerance."""
+    lattice = Lattice((0.0, 0.0, 0.0), (10.0, 10.0, 10.0), (12, 10, 6))
+    config = FieldConfig(Diffusion(lattice, 1 / 60, 500.0, 0.1), Screening(lattice, 20.0))
+    with lost_device(monkeypatch, onnx_cuda=Fault(at)):
+        path = [OnnxBackend("onnx-cuda"), get_backend("numpy")]
+        bridge = Bridge("onnx-cuda", dict.fromkeys(KERNELS, path), Calls())
+        fields, alone = Fields(config, bridge.field), Fields(config)
+        for step in range(30):
+            here = ((np.arange(40) * 7.3 + step) % 60).astype(np.float32)
+            level = np.zeros(40, np.uint8)
+            zeros = np.zeros(40, np.int64)
+            left = gather(lattice, here, here, here / 2, level=level, step=zeros, steps=1)
+            fields.step(left)
+            alone.step(left)
+    assert bridge.calls.calls["field", "onnx-cuda", DONE] == at
+    assert bridge.calls.calls["field", "onnx-cuda", FAILED] == 1
+    for name in LAYERS:
+        one, other = fields.layer(name), alone.layer(name)
+        allowed = 2 * config.screening.tolerance if name == "potential" else 1e-5
+        assert abs(one - other).max() <= allowed * abs(other).max(), name
 
 
 def test_kernels_go_where_they_are_sent() -> None:

@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import Row
 
+from kernels.backend import get_backend
 from kernels.diffusion import Diffusion
 from kernels.errors import AuraError
-from kernels.field_forms import get_field_form
 from kernels.fields import FieldConfig
 from kernels.grid import Grid
 from kernels.hashing import partition_of
@@ -55,7 +55,7 @@ def _fields() -> Side:
     lattice = Lattice((0.0, 0.0, 0.0), (10.0, 10.0, 10.0), GRID.shape)
     config = FieldConfig(Diffusion(lattice, 0.1, 30.0, 0.5), Screening(lattice, 15.0), memory_s=0.2)
     return Side(
-        FieldDeposits(lattice, TICK_US, LATENESS_US), lambda: FieldMachine(config, get_field_form("numpy"))
+        FieldDeposits(lattice, TICK_US, LATENESS_US), lambda: FieldMachine(config, get_backend("numpy").field)
     )
 
 
