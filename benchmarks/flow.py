@@ -32,16 +32,18 @@ def rows(effort: Effort) -> Iterator[Row]:
 
 
 def snapshot_rows(effort: Effort) -> Iterator[Row]:
-    """Yield the flow over a million cells, without and with snapshots."""
+    """Yield the flow over a million cells, without and with snapshots in turn, and what those cost."""
     for name, zipf in (("uniform", False), ("Zipf", True)):
         job = Job(effort.events(40_000_000), sides=(1000, 1000), zipf=zipf)
-        row = _row(f"flow, 1,000,000 cells, {name}", job, 15, effort)
-        yield row
-        value, runs = repeat(lambda job=job: flow_rate(job, snapshots=True), effort)
-        yield Row(
-            f"the same with snapshots every 0.1 s, {name}", value, "M events/s", 12, runs=runs,
-            peer="without snapshots", peer_value=row.value,
-        )  # fmt: skip
+        pairs = [(flow_rate(job), flow_rate(job, snapshots=True)) for _ in range(effort.runs + 1)][1:]
+        without, kept = zip(*pairs, strict=True)
+        rate_of = f"flow, 1,000,000 cells, {name}", statistics.median(without), "M events/s", 15.0
+        yield Row(*rate_of, runs=without)
+        rate_of = f"the same with snapshots every 0.1 s, {name}", statistics.median(kept), "M events/s", 12.0
+        yield Row(*rate_of, runs=kept, peer="without snapshots", peer_value=statistics.median(without))
+        costs = tuple(1 - slow / fast for fast, slow in pairs)
+        what = f"what snapshots of a million cells every 0.1 s cost, {name}"
+        yield Row(what, statistics.median(costs), "of throughput", 0.2, at_most=True, runs=costs)
 
 
 def window_rows(effort: Effort) -> Iterator[Row]:
