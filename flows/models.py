@@ -1,7 +1,6 @@
 """The models of a configuration: read, held against their hashes, tried in a throw-away process, loaded."""
 
 from flows.settings.root import Settings
-from flows.settings.stages import InferenceStage
 from flows.settings.types import located
 from kernels.backend import Backend
 from kernels.errors import ConfigError
@@ -28,7 +27,7 @@ class ModelFiles:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        used = {stage.model for stage in settings.stages if isinstance(stage, InferenceStage)}
+        used = settings.models_used
         self._files = {name: _read(settings, name) for name in sorted(used)}
         self._probe = Probe(self._files)
 

@@ -6,12 +6,14 @@ from flows.cells import CellsPart
 from flows.emergence import EmergencePart
 from flows.fields import FieldsPart
 from flows.part import Given, Part
+from flows.population import PopulationPart
 from flows.settings.root import Settings
 
 __all__ = ["PARTS"]
 
 PARTS: dict[str, Callable[[Settings, Given], Part]] = {
     "cells": CellsPart.of,
+    "population": PopulationPart.of,
     "fields": FieldsPart.of,
     "emergence": EmergencePart.of,
 }

@@ -83,7 +83,8 @@ class Plan:
         known, read = {*columns, *MOTION_FEATURES}, set[str]()
         stages = row_stages(settings.event_stages, known, read, models)
         motion = bool(read & set(MOTION_FEATURES))
-        given = Given(frozenset(known - set(MOTION_FEATURES)), partitions, backend, models)
+        left = known if motion else known - set(MOTION_FEATURES)
+        given = Given(frozenset(left), partitions, backend, models)
         return cls(
             ingest=_ingest(settings, columns=tuple(columns), motion=motion),
             row_stages=stages,

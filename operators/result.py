@@ -42,10 +42,53 @@ class Kind:
 
 
 KINDS: dict[str, Kind] = {
-    "agents": Kind(
+    "agents": Kind(  # the state of an agent at the end of a tick, and what is near it
         "aura.agents",
-        {"time_us": "i8", "agent_id": "u8", "x_m": "f4", "y_m": "f4", "z_m": "f4", "level": "u1"},
+        {
+            "time_us": "i8",
+            "agent_id": "u8",
+            "seen_us": "i8",
+            "seq": "u4",
+            "level": "u1",
+            "shard": "i4",
+            "x_m": "f4",
+            "y_m": "f4",
+            "z_m": "f4",
+            "energy": "f4",
+            "speed_mps": "f4",
+            "heading_rad": "f4",
+            "near": "i4",
+            "density": "f4",
+            "near_heading_rad": "f4",
+            "score": "f4",
+        },
         order=("time_us", "agent_id"),
+        inexact=frozenset({"score", "shard"}),
+    ),
+    "regions": Kind(  # the agents of a level in a region at the end of a tick: their order, and what they agree on
+        "aura.regions",
+        {
+            "time_us": "i8",
+            "cx": "i4",
+            "cy": "i4",
+            "cz": "i4",
+            "level": "u1",
+            "agents": "i8",
+            "headed": "i8",
+            "polarisation": "f8",
+            "nematic": "f8",
+            "heading_rad": "f4",
+            "value_count": "i8",
+            "value_mean": "f8",
+            "sector": "i4",
+            "support": "i8",
+        },
+        order=("time_us", "cx", "cy", "cz", "level"),
+    ),
+    "neighbours": Kind(  # the nearest others of an agent at the end of a tick
+        "aura.neighbours",
+        {"time_us": "i8", "agent_id": "u8", "rank": "i4", "other_id": "u8", "distance_m": "f4"},
+        order=("time_us", "agent_id", "rank"),
     ),
     "fields": Kind(
         "aura.fields",

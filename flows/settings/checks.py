@@ -26,7 +26,7 @@ _WITHOUT_METRICS = {"count", "agents"}
 def contradictions(settings: "Settings") -> list[Problem]:
     """Return every contradiction, in the order of the file."""
     checks: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
-        _mapping, _world, _metrics, _windows, _panes, _stages, _models, _kafka, _resources, _http,
+        _mapping, _world, _metrics, _windows, _panes, _stages, _models, _kafka, _resources, _population, _http,
     )  # fmt: skip
     return [problem for check in checks for problem in check(settings)]
 
@@ -161,4 +161,21 @@ def _http(settings: "Settings") -> Iterator[Problem]:
     if settings.http.port is not None and not settings.http.local and settings.http.token is None:
         yield Problem(
             "http.token", f"missing; http.host = {settings.http.host!r} lets others in: set a token for them"
+        )
+
+
+def _population(settings: "Settings") -> Iterator[Problem]:
+    population = settings.population
+    if population.metric is not None and population.metric not in settings.metrics:
+        allowed = ", ".join(settings.metrics) or "none; add a table [metrics.NAME]"
+        yield Problem("population.metric", f"no such metric; allowed: {allowed}")
+    events = [name for name, model in settings.models.items() if model.role == "event"]
+    if population.model is not None and population.model not in events:
+        allowed = ", ".join(events) or "none; add a table [models.NAME] with role = 'event'"
+        yield Problem("population.model", f"no model of role 'event'; allowed: {allowed}")
+    edge_m = min(settings.world.cell_m)
+    if population.radius_m is not None and population.radius_m > edge_m:
+        yield Problem(
+            "population.radius_m",
+            f"above {edge_m:g}, the shortest edge of world.cell_m: some would be missed",
         )

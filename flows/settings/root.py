@@ -8,12 +8,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from flows.settings import analysis, fields, operations, population, system
+from flows.settings import agents, analysis, fields, operations, system
+from flows.settings import population as people
 from flows.settings.checks import contradictions
 from flows.settings.input import Input
 from flows.settings.layers import file_layers, leaves, merge, option_layers, variable_layers
 from flows.settings.problems import as_error, from_validation
-from flows.settings.stages import AggregateStage, Stage, split
+from flows.settings.stages import AggregateStage, InferenceStage, Stage, split
 from flows.settings.types import Name, duration_text, parse_duration
 from kernels.metric import Metric
 from kernels.panes import Window
@@ -48,14 +49,15 @@ class Settings(BaseSettings):
     log: operations.Log = Field(default_factory=operations.Log)
     tracing: operations.Tracing = Field(default_factory=operations.Tracing)
     dashboard: system.Dashboard = Field(default_factory=system.Dashboard)
-    simulate: population.Simulate = Field(default_factory=population.Simulate)
-    levels: population.Levels = Field(default_factory=population.Levels)
+    simulate: people.Simulate = Field(default_factory=people.Simulate)
+    population: agents.Population = Field(default_factory=agents.Population)
+    levels: people.Levels = Field(default_factory=people.Levels)
     field: fields.Field3D = Field(default_factory=fields.Field3D)
     emergence: fields.Emergence = Field(default_factory=fields.Emergence)
-    resources: population.Resources = Field(default_factory=population.Resources)
-    limits: population.Limits = Field(default_factory=population.Limits)
-    safety: population.Safety = Field(default_factory=population.Safety)
-    monitoring: population.Monitoring = Field(default_factory=population.Monitoring)
+    resources: people.Resources = Field(default_factory=people.Resources)
+    limits: people.Limits = Field(default_factory=people.Limits)
+    safety: people.Safety = Field(default_factory=people.Safety)
+    monitoring: people.Monitoring = Field(default_factory=people.Monitoring)
 
     @classmethod
     def settings_customise_sources(
@@ -82,6 +84,14 @@ class Settings(BaseSettings):
     def sessions_used(self) -> tuple[SessionWindow, ...]:
         """The session windows of the aggregate stage, in the order in which they are configured."""
         return tuple(t.to_window(n) for n, t in self._used() if isinstance(t, analysis.SessionSettings))
+
+    @property
+    def models_used(self) -> frozenset[str]:
+        """The names of the models that a stage or a flow of this run uses."""
+        named = {stage.model for stage in self.stages if isinstance(stage, InferenceStage)}
+        if "population" in self.flows_used and self.population.model is not None:
+            named.add(self.population.model)
+        return frozenset(named)
 
     def _used(self) -> Iterator[tuple[str, analysis.AnyWindow]]:
         named = {name for stage in self.stages if isinstance(stage, AggregateStage) for name in stage.windows}

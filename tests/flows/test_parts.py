@@ -14,11 +14,13 @@ from flows.assemble import assemble
 from flows.parts import PARTS
 from flows.settings import load, system
 from kernels.errors import ConfigError
+from operators import results
 from operators.batch import Batch
-from operators.result import KINDS, Result
+from operators.result import KINDS, Kind, Result
 from operators.result_tables import Output, empty_results
 from operators.results import digests, published, read_files
 
+KIND = Kind("aura.positions", {"time_us": "i8", "agent_id": "u8", "x_m": "f4"}, order=("time_us", "agent_id"))
 RUN = {"simulate.duration": "2s", "input.partitions": "2"}
 
 
@@ -31,7 +33,7 @@ class Positions:
     @property
     def tables(self) -> dict[str, pa.Table]:
         """Its one kind."""
-        return {"agents": empty_results("agents")}
+        return {"positions": empty_results("positions")}
 
     def attach(self, batches: Stream[Batch]) -> Stream[tuple[str, Output]]:
         """Add its one step."""
@@ -40,9 +42,9 @@ class Positions:
     def run(self, batch: Batch) -> Iterator[tuple[str, Output]]:
         """Return a batch as a result."""
         if len(batch):
-            columns = {n: batch.columns[n] for n in KINDS["agents"].columns}
+            columns = {n: batch.columns[n] for n in KIND.columns}
             about = f"{batch.partition}/{batch.origin.offsets[0]}/{batch.origin.rows[0]}"
-            yield "0", Result("agents", about, columns)
+            yield "0", Result("positions", about, columns)
 
 
 def _tables(folder: Path, flows: str) -> dict[str, pa.Table]:
@@ -57,11 +59,14 @@ def test_a_part_beside_the_cells_changes_nothing_of_them(
 ) -> None:
     """The cells are the same with and without it, and alone it publishes what it does beside them."""
     monkeypatch.setitem(PARTS, "positions", lambda settings, given: Positions())
-    monkeypatch.setattr(system, "FLOWS", (*system.FLOWS, "positions"))
+    monkeypatch.setattr(system, "FLOWS", ("cells", "positions"))
+    monkeypatch.setitem(KINDS, "positions", KIND)
+    monkeypatch.setitem(results._ORDER, "positions", KIND.order)
+    monkeypatch.setattr(results, "KINDS", (*results.KINDS, "positions"))
     alone, both = _tables(tmp_path / "alone", '["cells"]'), _tables(tmp_path / "both", '["all"]')
     assert digests(alone["cells"]) == digests(both["cells"])
-    assert "agents" not in alone
-    assert both["agents"].num_rows == 2_000
+    assert "positions" not in alone
+    assert both["positions"].num_rows == 2_000
 
 
 @pytest.mark.parametrize("flows", ['["celss"]', "[]"])

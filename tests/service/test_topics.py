@@ -8,7 +8,18 @@ from hypothesis import strategies as st
 from kernels.errors import AuraError, ConfigError
 from service.topics import DECLARED, Change, Topic, apply, load_topics, plan
 
-SINK_TOPICS = ("cells", "sessions", "agents", "fields", "levels", "alerts", "late", "deadletters")
+SINK_TOPICS = (
+    "cells",
+    "sessions",
+    "agents",
+    "regions",
+    "neighbours",
+    "fields",
+    "levels",
+    "alerts",
+    "late",
+    "deadletters",
+)
 
 settings = st.dictionaries(st.sampled_from(["retention.ms", "segment.ms"]), st.sampled_from(["1", "2"]))
 declarations = st.builds(
