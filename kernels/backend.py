@@ -44,6 +44,9 @@ class Backend(Protocol):
     def provider(self) -> str:
         """What runs it: `numpy`, or the execution provider that ONNX Runtime got."""
 
+    def provider_of(self, kernel: Kernel) -> str:
+        """Return what runs a kernel."""
+
     @property
     def field(self) -> FieldForm:
         """The arithmetic of the layers of the field; the forms agree to the tolerances of `kernels.onnx_fields`."""

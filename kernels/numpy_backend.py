@@ -37,6 +37,10 @@ class NumpyBackend:
         # an event. The largest block freed so far, up to 32 MiB, sets the size below which it keeps them instead.
         np.empty(31 << 20, np.uint8)
 
+    def provider_of(self, kernel: str) -> str:  # noqa: ARG002 (one runs them all)
+        """Return what runs a kernel."""
+        return self.provider
+
     def cells(
         self, grid: Grid, x: NDArray[np.float32], y: NDArray[np.float32], z: NDArray[np.float32]
     ) -> NDArray[np.int32]:

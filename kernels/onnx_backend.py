@@ -68,6 +68,10 @@ class OnnxBackend:
             "probe", None, lambda: gather_graph(np.zeros(1, np.int32))
         ).provider
 
+    def provider_of(self, kernel: str) -> str:  # noqa: ARG002 (one runs them all)
+        """Return what runs a kernel."""
+        return self.provider
+
     def cells(
         self, grid: Grid, x: NDArray[np.float32], y: NDArray[np.float32], z: NDArray[np.float32]
     ) -> NDArray[np.int32]:

@@ -69,7 +69,7 @@ class Scorer:
     @property
     def provider(self) -> str:
         """What runs it: `numpy`, or the execution provider that ONNX Runtime got."""
-        return self._backend.provider
+        return self._backend.provider_of("predict")
 
     def with_threshold(self, threshold: float) -> "Scorer":
         """Return the same scorer with another threshold than the model's own."""

@@ -106,7 +106,11 @@ class Bridge:
     @property
     def provider(self) -> str:
         """What runs the kernels now, each provider once."""
-        return " + ".join(dict.fromkeys(self._first(kernel).provider for kernel in self._paths))
+        return " + ".join(dict.fromkeys(self.provider_of(kernel) for kernel in self._paths))
+
+    def provider_of(self, kernel: Kernel) -> str:
+        """Return what runs a kernel now."""
+        return self._first(kernel).provider
 
     def restore(self, backend: str) -> None:
         """Ask an abandoned backend again from the next call on."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from kernels.aggregate import Layout
 from kernels.backend import Backend, get_backend
 from kernels.consensus import Ballot
-from kernels.errors import ConfigError
+from kernels.errors import ConfigError, KernelFailed
 from kernels.grid import Grid
 from kernels.metric import Metric
 from kernels.onnx_backend import OnnxBackend
@@ -106,3 +106,16 @@ def test_models_agree(device: Backend, size: int) -> None:
     _same(device.predict_columns(model, list(rows.T)), found)
     parts = [device.predict(model, part) for part in np.split(rows, [size // 3])]
     _same(np.concatenate(parts), found)
+
+
+@pytest.mark.gpu
+def test_a_device_out_of_memory_says_so_and_goes_on() -> None:
+    """A product too large for any GPU fails as a kernel, and the device does the next call."""
+    try:
+        cuda = get_backend("onnx-cuda")
+    except ConfigError as error:
+        pytest.skip(f"needs a CUDA GPU: {error.message}")
+    tall = np.ones((500_000, 1), np.float32)
+    with pytest.raises(KernelFailed, match="backend onnx-cuda failed in the kernel tensor"):
+        cuda.tensor("matmul", tall, tall.T.copy())  # 1 TB
+    assert cuda.tensor("add", tall, tall).sum() == 1_000_000

@@ -165,6 +165,7 @@ def test_kernels_go_where_they_are_sent() -> None:
     bridge.predict_columns(read_model(classifier()), list(np.zeros((VALUES, 3), np.float32)))
     assert set(bridge.calls.calls) == {("features", "numpy", DONE), ("predict", "onnx-cpu", DONE)}
     assert bridge.provider == "numpy + CPUExecutionProvider"
+    assert bridge.provider_of("predict") == "CPUExecutionProvider"
     assert bridge.calls.providers == {("CPUExecutionProvider", "CPUExecutionProvider"): 1}
 
 
