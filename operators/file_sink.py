@@ -68,9 +68,7 @@ class _Partition(StatefulSinkPartition[Output, bytes]):
         state = unpack("files", _VERSION, resume_state) if resume_state is not None else {}
         self._next, self.tally = state.get("next", 0), Tally(**state.get("tally", {}))
         self._buffer: list[Row] = []
-        for path in directory.glob(f"*-{name}-*"):
-            if int(path.name.split("-")[2].split(".")[0]) >= self._next:
-                path.unlink()
+        self._drop_parts()
 
     def write_batch(self, values: Sequence[Output]) -> None:
         """Take results; a part is written at the next snapshot, or when many have gathered."""
@@ -92,6 +90,12 @@ class _Partition(StatefulSinkPartition[Output, bytes]):
         self._flush()
         path = self._directory / f"tally-{self._name}-0.json"
         _replace(path, partial(_write_json, asdict(self.tally)))
+
+    def _drop_parts(self) -> None:
+        """Drop what was written past the snapshot: it comes again."""
+        for path in self._directory.glob(f"*-{self._name}-*"):
+            if int(path.name.split("-")[2].split(".")[0]) >= self._next:
+                path.unlink()
 
     def _flush(self) -> None:
         if not self._buffer:

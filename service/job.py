@@ -86,6 +86,7 @@ class Job:
         files = self.sink == "files"
         store = Store.open(self.settings, writers=1, files=files)
         try:
+            store.roll_back()
             with stop_signals(DRAIN.request):
                 summary = self._run(store.engine_options())
             if summary is None:

@@ -32,7 +32,7 @@ from bytewax.recovery import RecoveryConfig
 from flows.settings.root import Settings
 from kernels.errors import AuraError, ConfigError
 from operators.file_sink import PARTS, clear_parts
-from service.recovery_parts import check_parts, make_parts, progress_of, read_part
+from service.recovery_parts import check_parts, make_parts, progress_of, read_part, roll_back
 from service.recovery_shape import START_OVER, compare, shape_of
 
 __all__ = ["DEFAULT", "Store", "directory_of"]
@@ -143,6 +143,10 @@ class Store:
             return progress_of([read_part(path) for path in paths])
         except AuraError:  # the engine is at it
             return 0
+
+    def roll_back(self) -> None:
+        """Drop what is left of an epoch that a crash has cut short; before each start, and while nobody writes."""
+        roll_back(self.directory / "store", self.partitions)
 
     def finish(self, *, files: bool = True) -> None:
         """Clear everything away once the results are complete."""

@@ -1,13 +1,18 @@
-"""The partitions of a recovery store, as the engine leaves them on disk: read to check them, never written.
+"""The partitions of a recovery store, as the engine leaves them on disk: read to check them, and rolled back before a start.
 
 Each is an SQLite file. Between them they tell up to where the flow has come:
 
+    snaps     by step, key and epoch: the snapshots
     exs       every execution (start): its number, its workers, the epoch it resumed at
     fronts    by execution and worker: the epoch that the worker is in; all before it is on disk
     commits   by partition: the last epoch whose older snapshots were dropped
 
 An execution's progress is the least of its workers' epochs. When an epoch ends the snapshots are written, then the
 fronts, then the commits, and only then does the next one end: the partitions of one store are no further apart.
+
+A crash can leave snapshots of an epoch that is not done. The engine repeats that epoch, with what the sources bring this
+time, but does not drop them: a key that has no snapshot in the repetition would, at the start after next, be taken for
+what it was in the epoch that never came to its end. So they are dropped before each start.
 """
 
 import sqlite3
@@ -21,7 +26,7 @@ from bytewax.recovery import init_db_dir
 
 from kernels.errors import AuraError
 
-__all__ = ["Part", "check_parts", "make_parts", "progress_of", "read_part"]
+__all__ = ["Part", "check_parts", "make_parts", "progress_of", "read_part", "roll_back"]
 
 _WAIT_S = 5.0  # for whoever holds the file
 _TORN = "Put back a copy of the whole folder from one moment, or start over with --fresh"
@@ -123,6 +128,27 @@ def read_part(path: Path, *, thorough: bool = False) -> Part:
             )
     except (sqlite3.Error, StopIteration) as error:
         raise AuraError(f"the recovery store's {path} is damaged: {error}", _TORN) from error
+
+
+def roll_back(folder: Path, count: int) -> int:
+    """Drop the snapshots of epochs that are not done; return how many there were. Nobody may write meanwhile.
+
+    Raises
+    ------
+    AuraError
+        A partition cannot be read or written.
+    """
+    paths, dropped = _paths(folder, count), 0
+    epoch = progress_of([read_part(path) for path in paths])
+    for path in paths:
+        try:
+            with closing(sqlite3.connect(path, timeout=_WAIT_S)) as file, file:
+                dropped += file.execute("DELETE FROM snaps WHERE snap_epoch >= ?", (epoch,)).rowcount
+        except sqlite3.Error as error:
+            raise AuraError(
+                f"the recovery store's {path} cannot be written: {error}", "See to its disk"
+            ) from error
+    return dropped
 
 
 def progress_of(parts: Sequence[Part]) -> int:

@@ -119,6 +119,8 @@ class Supervisor:
         numbers, addresses = self.place(self.size)
         team = self._muster(len(numbers))
         try:
+            if 0 in numbers:
+                self.work.store.roll_back()
             for number, process in zip(numbers, team, strict=True):
                 process.name = f"process {number} (pid {process.pid})"
                 process.order({"do": "run", "as": {"process": number, "addresses": addresses}})

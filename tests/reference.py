@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 from kernels.metric import Metric
 from kernels.panes import Window
+from kernels.sessions import SessionWindow
 
-__all__ = ["Row", "account", "agree", "windows"]
+__all__ = ["Row", "account", "agree", "sessions", "windows"]
 
 
 class Row(NamedTuple):
@@ -68,6 +69,26 @@ def windows(
                 if start <= row.time_us < start + window.length_us:
                     cells[window.name, start, *row.cell].append(row)
     return {key: _statistics(rows, metrics) for key, rows in cells.items()}
+
+
+def sessions(
+    kept: Mapping[SessionWindow, Sequence[Row]], metrics: Sequence[Metric]
+) -> dict[tuple[str, int, int], dict[str, Any]]:
+    """Return the sessions by (window, agent, start): rows of one agent that are closer than the gap."""
+    found = {}
+    for window, rows in kept.items():
+        for agent in {row.agent_id for row in rows}:
+            events = sorted((row for row in rows if row.agent_id == agent), key=lambda row: row.time_us)
+            session = [events[0]]
+            for event in [*events[1:], None]:
+                if event is not None and event.time_us - session[-1].time_us < window.gap_us:
+                    session.append(event)
+                    continue
+                key = (window.name, agent, session[0].time_us)
+                end_us = session[-1].time_us + window.gap_us
+                found[key] = {**_statistics(session, metrics), "end_us": end_us}
+                session = [event] if event is not None else []
+    return found
 
 
 def _statistics(rows: Sequence[Row], metrics: Sequence[Metric]) -> dict[str, Any]:

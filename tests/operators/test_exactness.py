@@ -33,7 +33,16 @@ def _rows() -> st.SearchStrategy[Row]:
     )
 
 
-PARTITIONS = st.dictionaries(st.integers(0, 2), st.lists(_rows(), max_size=25), min_size=1, max_size=3)
+def _repeating(rows: list[Row], copies: list[int]) -> list[Row]:
+    """Put copies of rows soon behind them: rows alone hardly ever repeat before they would be late."""
+    for copy in copies if rows else []:
+        at = copy % len(rows)
+        rows = [*rows[: at + 2], rows[at], *rows[at + 2 :]]
+    return rows
+
+
+ROWS = st.builds(_repeating, st.lists(_rows(), max_size=25), st.lists(st.integers(0, 24), max_size=3))
+PARTITIONS = st.dictionaries(st.integers(0, 2), ROWS, min_size=1, max_size=3)
 SIZES = st.lists(st.integers(1, 9), min_size=1, max_size=4)
 PICKS = st.lists(st.integers(0, 5), max_size=8)
 

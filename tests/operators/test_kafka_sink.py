@@ -245,6 +245,20 @@ def test_a_zombie_writes_nothing(rig: Rig) -> None:
     assert rig.keys() == [("w/0/0", 0)]
 
 
+def test_a_zombie_that_was_forgotten_writes_nothing(rig: Rig) -> None:
+    """A writer that stopped between two epochs, and comes back when its successor has gone on, can begin nothing."""
+    zombie = rig.writer()
+    zombie.write_batch([cells(0)])
+    state = zombie.snapshot()
+    heir = rig.writer(state)
+    heir.write_batch([cells(60)])
+    heir.snapshot()
+    with pytest.raises(AuraError, match="Start again"):  # noqa: PT012 (either may say so)
+        zombie.write_batch([cells(60)])
+        zombie.snapshot()
+    assert rig.keys() == [("w/0/0", 0), ("w/60/0", 0)]
+
+
 def test_fencing_stops_all_writers_at_once(rig: Rig) -> None:
     """Before a cluster starts nobody of an earlier one can commit."""
     old = [rig.writer(number=k) for k in range(2)]

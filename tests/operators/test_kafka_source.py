@@ -181,6 +181,20 @@ def test_the_position_is_that_of_what_was_delivered(source, send) -> None:
     part.close()
 
 
+def test_a_source_goes_on_with_its_clock(source, send) -> None:
+    """After a restart an event is late, or a duplicate, by what came before it."""
+    config = replace(CONFIG, dedup=True)
+    for times in ([1000], [1000], [10]):
+        send(encode_frame(events(times)))
+    made = source(max_records=1, config=config)
+    part = made.build_part("source", "0", None)
+    arrived(part)
+    state = part.snapshot()
+    part.close()
+    tally, _, late = account(read(made, state))
+    assert (tally.events_in, tally.duplicates, len(late)) == (2, 1, 1)
+
+
 def test_what_was_aborted_is_not_read(source, send, kafka, topic) -> None:
     """Records of an aborted transaction are skipped, those around it are read, and the end is found behind markers."""
     send(encode_frame(events([1])))

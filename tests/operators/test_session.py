@@ -128,20 +128,7 @@ def _overlap(one: dict, other: dict) -> bool:
 def _expected(partitions: Mapping[int, Sequence[Row]], windows: Sequence[SessionWindow]) -> dict[Id, dict]:
     """The sessions, one event at a time."""
     _, kept = reference.account(partitions, windows)  # type: ignore[arg-type]  # it asks for the lateness alone
-    found = {}
-    for window, rows in kept.items():
-        for agent in {row.agent_id for row in rows}:
-            events = sorted((row for row in rows if row.agent_id == agent), key=lambda row: row.time_us)
-            session = [events[0]]
-            for event in [*events[1:], None]:
-                if event is not None and event.time_us - session[-1].time_us < window.gap_us:
-                    session.append(event)
-                    continue
-                (row,) = reference.windows({ALL: session}, METRICS).values()
-                start, end = session[0].time_us, session[-1].time_us + window.gap_us
-                found[window.name, agent, start] = {**row, "end_us": end}
-                session = [event] if event is not None else []
-    return found
+    return reference.sessions(kept, METRICS)  # type: ignore[arg-type]
 
 
 def _check(flow: Flow, partitions: Mapping[int, Sequence[Row]]) -> None:

@@ -170,6 +170,27 @@ def test_mixed_age(
     _refused(begun, f"part-{number} is of another store")
 
 
+def test_rolled_back(begun: Settings) -> None:
+    """What a crash left of an epoch that is not done is dropped before a start; all else stays."""
+
+    def snapshots() -> list[tuple[Any, ...]]:
+        found: list[tuple[Any, ...]] = []
+        for number in range(PARTITIONS):
+            with closing(sqlite3.connect(_part(begun, number))) as file:
+                found += file.execute("SELECT step_id, state_key, snap_epoch FROM snaps").fetchall()
+        return found
+
+    store = Store.open(begun, writers=1)
+    before = snapshots()
+    assert max(epoch for _, _, epoch in before) < store.resumed_at
+    with closing(sqlite3.connect(_part(begun, 1))) as file, file:
+        into = "INSERT INTO snaps (step_id, state_key, snap_epoch, ser_change) VALUES ('cells.window', '0', ?, x'00')"
+        file.executemany(into, [(store.resumed_at,), (store.resumed_at + 1,)])
+    store.roll_back()
+    assert snapshots() == before
+    store.close()
+
+
 def test_results_gone(begun: Settings) -> None:
     """A store whose results are gone or another's is refused; afresh there is nothing left of either."""
     run = begun.sink.directory / PARTS / "run"

@@ -1,0 +1,143 @@
+"""What can go wrong, by name: each fault is done to a running arena, and says in words what it did."""
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from chaos.crashes import POINTS
+
+if TYPE_CHECKING:
+    from chaos.arena import Arena
+
+__all__ = ["FAULTS", "RANDOM", "inject"]
+
+_DIES_S = 30.0
+
+
+def inject(name: str, arena: "Arena", rng: random.Random) -> str:
+    """Do what a name stands for; `crash:POINT` for a place of `chaos.crashes`, else one of FAULTS."""
+    kind, _, point = name.partition(":")
+    return _crash(arena, point) if kind == "crash" else FAULTS[name](arena, rng)
+
+
+def _crash(arena: "Arena", point: str) -> str:
+    """Let whichever process comes to a place first die there."""
+    arena.flow.running()
+    (arena.flow.points / point).touch()
+    end = time.monotonic() + _DIES_S
+    while (arena.flow.points / point).exists():
+        assert time.monotonic() < end, f"nobody came to {point}: {arena.flow.said()}"
+        time.sleep(0.005)
+    return f"a process killed at {point}"
+
+
+def _kill(arena: "Arena", rng: random.Random) -> str:
+    status = arena.flow.running()
+    time.sleep(rng.uniform(0, 0.1))
+    number = rng.randrange(len(status["processes"]))
+    os.kill(status["processes"][number], signal.SIGKILL)
+    arena.flow.until(lambda now: now["restarts"] > status["restarts"])
+    return f"process {number} of {len(status['processes'])} killed"
+
+
+def _kill_twice(arena: "Arena", rng: random.Random) -> str:
+    """Kill one, and another one of those that take over before they have done anything."""
+    first = _kill(arena, rng)
+    status = arena.flow.until(lambda now: bool(now["processes"]))
+    time.sleep(rng.uniform(0, 0.2))
+    now = arena.flow.status()
+    if now["restarts"] == status["restarts"] and now["processes"]:
+        os.kill(rng.choice(now["processes"]), signal.SIGKILL)
+        arena.flow.until(lambda now: now["restarts"] > status["restarts"])
+    return f"{first}, and another one as it started again"
+
+
+def _hang(arena: "Arena", rng: random.Random) -> str:
+    status = arena.flow.running()
+    os.kill(rng.choice(status["processes"]), signal.SIGSTOP)
+    begun_s = time.monotonic()
+    arena.flow.until(lambda now: now["restarts"] > status["restarts"])
+    return f"a process stopped, and taken for dead after {time.monotonic() - begun_s:.1f} s"
+
+
+def _pause(arena: "Arena", rng: random.Random) -> str:
+    victim, seconds = rng.choice(arena.flow.running()["processes"]), rng.uniform(0.2, 1.2)
+    os.kill(victim, signal.SIGSTOP)
+    time.sleep(seconds)
+    os.kill(victim, signal.SIGCONT)
+    return f"a process stopped for {seconds:.1f} s"
+
+
+def _kill_all(arena: "Arena", rng: random.Random) -> str:
+    arena.flow.running()
+    arena.flow.signal(signal.SIGKILL)
+    arena.flow.ended()
+    arena.flow.start(processes := rng.choice((1, 2, 3)))
+    return f"the supervisor killed, and all with it; started again with {processes}"
+
+
+def _terminate(arena: "Arena", rng: random.Random) -> str:
+    arena.flow.running()
+    arena.flow.signal(signal.SIGTERM)
+    begun_s = time.monotonic()
+    assert arena.flow.ended() == 0, arena.flow.said()
+    took_s = time.monotonic() - begun_s
+    arena.flow.start(processes := rng.choice((1, 2, 3)))
+    return f"SIGTERM, drained in {took_s:.1f} s; started again with {processes}"
+
+
+def _scale(arena: "Arena", rng: random.Random) -> str:
+    now = arena.flow.running()["nodes"]
+    arena.flow.scale(to := rng.choice([n for n in (1, 2, 3) if n != now]))
+    return f"scaled from {now} to {to}"
+
+
+def _up(arena: "Arena", rng: random.Random) -> str:
+    arena.flow.running()
+    arena.flow.scale(3)
+    return "scaled to 3"
+
+
+def _down(arena: "Arena", rng: random.Random) -> str:
+    arena.flow.running()
+    arena.flow.scale(2)
+    return "scaled to 2"
+
+
+def _broker(arena: "Arena", rng: random.Random) -> str:
+    arena.flow.running()
+    number, seconds = rng.randrange(1, 4), rng.uniform(1, 4)
+    arena.brokers.kill(number)
+    time.sleep(seconds)
+    arena.brokers.start(number)
+    return f"broker {number} of 3 killed, back after {seconds:.1f} s"
+
+
+def _outage(arena: "Arena", rng: random.Random, seconds: float = 20.0) -> str:
+    arena.flow.running()
+    for number in (1, 2, 3):
+        arena.brokers.kill(number)
+    time.sleep(seconds)
+    arena.brokers.start()
+    return f"all brokers killed, back after {seconds:g} s"
+
+
+FAULTS: dict[str, Callable[["Arena", random.Random], str]] = {
+    "kill": _kill,
+    "kill_twice": _kill_twice,
+    "hang": _hang,
+    "pause": _pause,
+    "kill_all": _kill_all,
+    "terminate": _terminate,
+    "scale": _scale,
+    "up": _up,
+    "down": _down,
+    "broker": _broker,
+    "outage": _outage,
+}
+_PLACES = [f"crash:{point}" for point in POINTS if point != "reading"]
+RANDOM = ("kill", "kill", "kill_twice", "hang", "pause", "kill_all", "terminate", "scale", "broker", *_PLACES)
+"""What a seed chooses from."""

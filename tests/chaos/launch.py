@@ -1,0 +1,32 @@
+"""`aura`, with places at which it can be made to crash, or with a protection switched off: nothing that AURA offers itself.
+
+python -m chaos.launch FOLDER PROTECTIONS ARGUMENT..., with tests/ in PYTHONPATH
+
+FOLDER is where `chaos.crashes` looks; PROTECTIONS are names of `chaos.protections`, with commas between them, or `-`.
+SIGUSR1 has a process write into its log where it is.
+"""
+
+import faulthandler
+import signal
+import sys
+from pathlib import Path
+
+from chaos.crashes import arm
+from chaos.protections import switch_off
+
+from service.cli import main as aura
+
+
+def main() -> None:
+    """Replace what is to be replaced, and run the command line."""
+    faulthandler.register(signal.SIGUSR1)
+    folder, off = sys.argv[1:3]
+    arm(Path(folder))
+    for name in off.split(",") if off != "-" else ():
+        switch_off(name)
+    sys.argv = ["aura", *sys.argv[3:]]
+    aura()
+
+
+if __name__ == "__main__":
+    main()
