@@ -7,12 +7,13 @@ from bytewax.dataflow import Dataflow
 from bytewax.inputs import FixedPartitionedSource
 from bytewax.outputs import FixedPartitionedSink
 
-from flows.models import ModelFiles
 from flows.plan import Plan
 from flows.settings.root import Settings
 from flows.sinks import open_sink
 from flows.sources import Input, open_input
+from kernels.scorer import Scorer
 from operators.batch import Batch, Tally
+from operators.bridge import Bridge
 from operators.guard import guard_flow, guarded
 from operators.progress import Progress
 from operators.result_tables import Output
@@ -44,7 +45,13 @@ class Assembled:
 
 
 def assemble(
-    settings: Settings, *, sink: str = "files", until_end: bool = False, given: Input | None = None
+    settings: Settings,
+    *,
+    sink: str = "files",
+    until_end: bool = False,
+    given: Input | None = None,
+    backend: Bridge | None = None,
+    models: dict[str, Scorer] | None = None,
 ) -> Assembled:
     """Build the run that `settings` describes.
 
@@ -58,19 +65,18 @@ def assemble(
         A Kafka source stops at what is the end now.
     given
         An opened input, in place of the source that `settings` names.
+    backend, models
+        If they are there already.
 
     Raises
     ------
     AuraError
         The source cannot be opened, or a stage does not fit it.
     """
-    files = ModelFiles(settings)  # first: the source is opened while they are tried
-    try:
-        given = given or open_input(settings, until_end=until_end)
-        plan = Plan.of(settings, columns=given.columns, partitions=given.partitions, files=files)
-    except BaseException:
-        files.drop()
-        raise
+    given = given or open_input(settings, until_end=until_end)
+    plan = Plan.of(
+        settings, columns=given.columns, partitions=given.partitions, backend=backend, models=models
+    )
     progress, account = Progress(), Tally()
     target = open_sink(settings, sink, model=plan.cell_model, further=tuple(plan.tables), account=account)
     flow = build(given.build(plan.ingest, progress), target, plan)

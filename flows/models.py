@@ -12,7 +12,7 @@ __all__ = ["ModelFiles"]
 
 
 class ModelFiles:
-    """The files of the models that a stage names; they are on trial from now on, while the caller goes on.
+    """The files of the models that a stage names; they are on trial from now on.
 
     Parameters
     ----------
@@ -45,10 +45,6 @@ class ModelFiles:
         """
         self.check()
         return {name: _load(self._settings, name, data, backend) for name, data in self._files.items()}
-
-    def drop(self) -> None:
-        """End the trial: nobody wants the models any more."""
-        self._probe.stop()
 
 
 def _read(settings: Settings, name: str) -> bytes:

@@ -57,7 +57,8 @@ class Plan:
         *,
         columns: Collection[str],
         partitions: int,
-        files: ModelFiles | None = None,
+        backend: Bridge | None = None,
+        models: dict[str, Scorer] | None = None,
     ) -> "Plan":
         """Build everything that `settings` describes.
 
@@ -69,24 +70,23 @@ class Plan:
             The columns that the source gives.
         partitions
             Number of source partitions.
-        files
-            Of the models, if they are read already.
+        backend, models
+            If they are there already: who does the arithmetic, and the loaded models by name.
 
         Raises
         ------
         ConfigError
             A stage or metric names a column that there is not, or a model cannot be loaded.
         """
-        files = files or ModelFiles(settings)
-        backend = bridge_of(settings, layout_of(settings))
-        models = files.load(backend)
+        backend = backend or bridge_of(settings, layout_of(settings))
+        models = ModelFiles(settings).load(backend) if models is None else models
         known, read = {*columns, *MOTION_FEATURES}, set[str]()
         stages = row_stages(settings.event_stages, known, read, models)
         motion = bool(read & set(MOTION_FEATURES))
         left = known if motion else known - set(MOTION_FEATURES)
         given = Given(frozenset(left), partitions, backend, models)
         return cls(
-            ingest=_ingest(settings, columns=tuple(columns), motion=motion),
+            ingest=_ingest(settings, partitions, columns=tuple(columns), motion=motion),
             row_stages=stages,
             parts={name: make(settings, given) for name, make in PARTS.items() if name in settings.flows_used},
             backend=backend, models=models, sink_partitions=settings.sink.partitions,
@@ -108,7 +108,7 @@ class Plan:
         return next((p.model for p in self.parts.values() if isinstance(p, CellsPart)), None)
 
 
-def _ingest(settings: Settings, *, columns: tuple[str, ...], motion: bool) -> IngestConfig:
+def _ingest(settings: Settings, partitions: int, *, columns: tuple[str, ...], motion: bool) -> IngestConfig:
     latenesses = [w.lateness_us for w in settings.windows_used]
     latenesses += [w.lateness_us for w in settings.sessions_used]
     return IngestConfig(
@@ -119,7 +119,13 @@ def _ingest(settings: Settings, *, columns: tuple[str, ...], motion: bool) -> In
         lateness_us=max(latenesses),
         max_jump_us=settings.event_time.max_jump,
         future_us=settings.event_time.future,
+        most_agents=_share(settings.limits.agents, partitions),
         dedup=settings.event_time.dedup,
         motion=motion,
         columns=columns,
     )
+
+
+def _share(agents: int | None, partitions: int) -> int | None:
+    """Return how many agents each partition may know: each decides by itself, so that none waits for another."""
+    return None if agents is None else max(1, agents // partitions)

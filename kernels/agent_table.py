@@ -54,6 +54,20 @@ class AgentTable:
         """How many cells are allocated."""
         return len(self._ids)
 
+    def has(self, agents: NDArray[np.uint64]) -> NDArray[np.bool_]:
+        """Return the (N,) mask of the agents that the table holds."""
+        return self._find(agents)[1]
+
+    def add(self, agents: NDArray[np.uint64]) -> None:
+        """Take in (K,) agents, each once, none of which the table holds."""
+        if self._count + len(agents) > self.capacity * _FULL:
+            self._rebuild(None, room=len(agents))
+        self._insert(agents)
+
+    def held(self) -> NDArray[np.uint64]:
+        """Return all ids, in no order."""
+        return self._ids[self._taken]
+
     def slots(
         self, agents: NDArray[np.uint64], *, live: Callable[[NDArray[Any]], NDArray[np.bool_]] | None = None
     ) -> NDArray[np.int64]:

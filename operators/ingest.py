@@ -6,7 +6,7 @@ letters, whole; rows that came too late for every window leave as late rows, who
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from kernels.dedup import Recent
 from kernels.frame import encode_frame
 from kernels.grid import Grid
+from kernels.known_agents import KnownAgents
 from kernels.lateness import END_US, START_US, stamp
 from kernels.metric import Metric
 from kernels.motion import Motion
@@ -29,7 +30,7 @@ FRAME_TYPE = "application/vnd.aura.frame"
 """Content type of a frame."""
 
 _TIME_LIMIT_US = 2**53  # 1684 to 2255: (pane, cell) pairs must fit 62 bits
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,10 @@ class IngestConfig:
         Whether each event is given the features of its agent's movement since its last event.
     columns
         Names that every batch must have: one that a record lacks holds no value there.
+    most_agents
+        How many agents a partition knows at most, events of others being dead letters; None: any number.
+    known
+        Where each partition notes how many it knows, for who watches the limit.
     """
 
     grid: Grid
@@ -63,6 +68,8 @@ class IngestConfig:
     dedup: bool = False
     motion: bool = False
     columns: tuple[str, ...] = ()
+    most_agents: int | None = None
+    known: dict[int, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -118,6 +125,7 @@ class Ingest:
         self._max_us = START_US
         self._seen = Seen() if config.dedup else None
         self._motion = Motion() if config.motion else None
+        self._known = KnownAgents(config.most_agents) if config.most_agents is not None else None
         self._idle = False
         if state is not None:
             self._restore(unpack("ingest", _VERSION, state))
@@ -150,6 +158,7 @@ class Ingest:
         rows = _Rows(self._complete(columns), origin, tally, list(dead))
         before_us = self._max_us
         self._validate(rows, broker_us)
+        self._admit(rows)
         behind_us = self._stamp(rows)
         if self._seen is not None and len(rows):
             behind_us = self._deduplicate(self._seen, rows, behind_us)
@@ -174,11 +183,9 @@ class Ingest:
         """Return the state after the rows accepted so far."""
         motion = self._motion.snapshot() if self._motion is not None else None
         recent = self._seen.recent(self._oldest_us) if self._seen is not None else Recent.empty()
-        return pack(
-            "ingest",
-            _VERSION,
-            {"max_us": self._max_us, "idle": self._idle, "recent": list(recent), "motion": motion},
-        )
+        state = {"max_us": self._max_us, "idle": self._idle, "recent": list(recent), "motion": motion}
+        state["known"] = self._known.ids() if self._known is not None else None
+        return pack("ingest", _VERSION, state)
 
     def _restore(self, state: dict[str, Any]) -> None:
         self._max_us, self._idle = state["max_us"], state["idle"]
@@ -186,6 +193,8 @@ class Ingest:
             self._seen = Seen(Recent(*state["recent"]))
         if self._motion is not None and state["motion"] is not None:
             self._motion.restore(state["motion"])
+        if self._config.most_agents is not None and state["known"] is not None:
+            self._known = KnownAgents(self._config.most_agents, state["known"])
 
     def _complete(self, columns: Columns) -> Columns:
         """Return the columns with those that the record lacks: null, which is 0 in a column of integers."""
@@ -215,6 +224,12 @@ class Ingest:
         for metric in self._config.metrics:
             if metric.name in rows.columns:
                 rows.bury(metric.out_of_range(rows.columns[metric.name]), "metric_range")
+
+    def _admit(self, rows: _Rows) -> None:
+        """Refuse events of agents beyond the limit: before the clock is looked at, so that they move nothing."""
+        if self._known is not None and len(rows):
+            rows.bury(self._known.refuse(rows.columns["agent_id"]), "limit")
+            self._config.known[rows.origin.partition] = len(self._known)
 
     def _stamp(self, rows: _Rows) -> NDArray[np.int64] | None:
         found = stamp(

@@ -51,7 +51,9 @@ def places(made: "Assembled", directory: Path) -> dict[str, str]:
     return {kind: str(directory / f"{kind}.parquet") for kind in KINDS}
 
 
-def collect(made: "Assembled", directory: Path, *, seconds: float) -> dict[str, Any]:
+def collect(
+    made: "Assembled", directory: Path, *, seconds: float, more: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """Put the results of a run that is over together; return the summary, which is `summary.json` too. The parts stay.
 
     Parameters
@@ -63,6 +65,8 @@ def collect(made: "Assembled", directory: Path, *, seconds: float) -> dict[str, 
         Of the results.
     seconds
         How long it took; 0 if that is not known.
+    more
+        What else the summary is to say.
 
     Raises
     ------
@@ -86,11 +90,11 @@ def collect(made: "Assembled", directory: Path, *, seconds: float) -> dict[str, 
     tables = published(found, plan.tables, model=plan.cell_model)
     if not into_topics:
         write_files(directory, tables)
-    more = {
+    known = {
         "seconds": round(seconds, 3),
         "events_per_s": round(tally.events_in / seconds, 1) if seconds else 0.0,
         "backend": plan.backend.name,
         "provider": plan.backend.provider,
         "level": "none",
     }
-    return write_summary(directory, tally, tables, more)
+    return write_summary(directory, tally, tables, known | (more or {}))

@@ -1,7 +1,6 @@
 """What a run says on the terminal: numbered steps, progress, and a table at the end."""
 
 import sys
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TextIO
@@ -12,10 +11,12 @@ from rich.table import Table
 
 from operators import progress
 from operators.result import KINDS
+from service.repeat import repeated
 
 __all__ = ["Console"]
 
 _REFRESH_S = 0.1
+_LINE_S = 5.0  # in a log nobody waits for the next line
 
 
 class Console:
@@ -38,27 +39,38 @@ class Console:
         self._steps += 1
         self._rich.print(f"[dim]{self._steps}[/dim] [bold]{name}[/bold]  {found}", soft_wrap=True)
 
+    @contextmanager
+    def starting(self, name: str) -> Iterator[list[str]]:
+        """Do a step of the start-up in the block, which adds what it found to the list; print it, or that it failed."""
+        found: list[str] = []
+        try:
+            yield found
+        except Exception:
+            self.step(name, "[red]failed[/red]")
+            raise
+        self.step(name, "".join(found))
+
     def say(self, text: str) -> None:
         """Print a line."""
         self._rich.print(text, soft_wrap=True)
 
     @contextmanager
     def progress(self, source: progress.Progress) -> Iterator[None]:
-        """Show how far `source` has come, on a terminal, while the block runs."""
-        if not self._rich.is_terminal or self._rich.quiet:
+        """Show how far `source` has come while the block runs: a bar on a terminal, else a line every few seconds."""
+        if self._rich.quiet:
             yield
-            return
-        columns = (TextColumn("  events"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=self._rich, transient=True) as bar:
-            task = bar.add_task("events", total=source.total or None)
-            done = threading.Event()
-            follower = threading.Thread(target=_follow, args=(bar, task, source, done), daemon=True)
-            follower.start()
-            try:
+        elif self._rich.is_terminal:
+            columns = (TextColumn("  events"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+            with Progress(*columns, console=self._rich, transient=True) as bar:
+                task = bar.add_task("events", total=source.total or None)
+                with repeated(
+                    _REFRESH_S,
+                    lambda: bar.update(task, completed=source.done, total=source.total or None),
+                ):
+                    yield
+        else:
+            with repeated(_LINE_S, lambda: self.say(f"  {_so_far(source)}")):
                 yield
-            finally:
-                done.set()
-                follower.join()
 
     def results(self, summary: Mapping[str, Any], places: Mapping[str, str]) -> None:
         """Print what came out, and for each kind of result where it is."""
@@ -85,7 +97,6 @@ class Console:
         self._rich.print("\n".join(lines), soft_wrap=True)
 
 
-def _follow(bar: Progress, task: Any, source: progress.Progress, done: threading.Event) -> None:
-    while not done.wait(_REFRESH_S):
-        bar.update(task, completed=source.done, total=source.total or None)
-    bar.update(task, completed=source.done)
+def _so_far(source: progress.Progress) -> str:
+    of_all = f" of {source.total:,} ({source.done / source.total:.0%})" if source.total else ""
+    return f"{source.done:,}{of_all} events"

@@ -1,31 +1,26 @@
 """One run of the flows: the start-up in numbered steps, the engine, and the end."""
 
-import os
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import onnxruntime
 from bytewax.testing import run_main
 
-from flows.assemble import assemble
-from flows.plan import Plan
 from flows.settings.root import Settings
-from flows.settings.system import FLOWS
 from flows.sinks import fence
 from flows.sources import Input
 from kernels.errors import AuraError
-from kernels.simulate import exponential_levels
 from operators.drain import DRAIN
 from operators.file_sink import clear_parts
 from service.collect import collect, places
 from service.console import Console
 from service.engine import engine
 from service.feed import tell
+from service.limits import watched_limits
 from service.observe.logs import configure_logs, log
 from service.observe.watching import watched
 from service.recovery import Store
+from service.startup import start
 from service.stop import stop_signals
 
 __all__ = ["Job"]
@@ -101,56 +96,26 @@ class Job:
 
     def _run(self, options: dict[str, Any]) -> dict[str, Any] | None:
         """Return the summary; None if the run was stopped before its end."""
-        made = assemble(self.settings, sink=self.sink, until_end=self.until_end, given=self.given)
-        self._announce(made.input, made.plan)
-        directory, start = self.settings.sink.directory, time.perf_counter()
+        made = start(self.settings, self.console, sink=self.sink, until_end=self.until_end, given=self.given)
+        directory, start_s = self.settings.sink.directory, time.perf_counter()
         fence(made.sink)
         tell(self.settings, made, 0)
         with watched(self.settings, made, sink=self.sink) as address:
             if address is not None:
                 self.console.step("http", f"{address}/metrics and /health")
-            with self.console.progress(made.progress), engine(directory / "aura.log"):
+            with (
+                watched_limits(self.settings, made, self._alert) as limits,
+                self.console.progress(made.progress),
+                engine(directory / "aura.log"),
+            ):
                 run_main(made.flow, **options)  # type: ignore[no-untyped-call]
         if DRAIN.cut_short:
             return None
-        summary = collect(made, directory, seconds=time.perf_counter() - start)
+        seconds = time.perf_counter() - start_s
+        summary = collect(made, directory, seconds=seconds, more={"limits": limits.summary()})
         self.console.results(summary, places(made, directory))
         return summary
 
-    def _announce(self, given: Input, plan: Plan) -> None:
-        """Print the steps of the start-up, in their order."""
-        settings, say = self.settings, self.console.step
-        measured = f": {plan.backend.report}" if plan.backend.report else ""
-        say("backends", f"{plan.backend.name} ({plan.backend.provider}){measured}")
-        memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-        say("resources", f"{os.cpu_count()} CPU cores, {memory_gib:.0f} GiB of memory, {_gpus()}")
-        models = [f"{settings.models[name].role}: {name} {m.sha256[:12]}" for name, m in plan.models.items()]
-        say("models", ", ".join(models) or "none configured")
-        say("flows", f"{_flow(given, plan)} -> {self.sink}")
-        say("services", _services(plan))
-        say("agents", _agents(settings, given))
-
-
-def _gpus() -> str:
-    found = "CUDAExecutionProvider" in onnxruntime.get_available_providers() and Path("/dev/nvidia0").exists()
-    return "a CUDA GPU" if found else "no GPU"
-
-
-def _flow(given: Input, plan: Plan) -> str:
-    """Return the way of an event: the shared stages, and the steps of each part."""
-    parts = " + ".join(f"{name}: {' -> '.join(part.steps)}" for name, part in plan.parts.items())
-    shared = [f"{given.name} in {given.partitions} partitions", *(stage.name for stage in plan.row_stages)]
-    return f"{' -> '.join(shared)} -> {parts}"
-
-
-def _services(plan: Plan) -> str:
-    others = [flow for flow in FLOWS if flow not in plan.parts]
-    running = ", ".join(name for name in plan.parts if name != "cells") or "none"
-    return running + (f"; not part of this run: {', '.join(others)} (--flows all)" if others else "")
-
-
-def _agents(settings: Settings, given: Input) -> str:
-    if given.name != "simulate":
-        return "as they come"
-    counts = exponential_levels(settings.simulate.agents)
-    return f"{sum(counts):,} over 7 levels: " + ", ".join(f"{n:,}" for n in counts)
+    def _alert(self, words: str) -> None:
+        self.console.say(words)
+        log("limit_alert", level="warning", message=words)

@@ -13,6 +13,7 @@ from service.options import AsJson, Profile, Set, settings_of
 if TYPE_CHECKING:
     from flows.settings import Settings
     from operators.partitioned import DeadRow
+    from operators.progress import Progress
     from service.pacing import Chunk
 
 __all__ = ["command", "simulate"]
@@ -38,20 +39,24 @@ def command(  # noqa: PLR0917 (each is an option of the command line)
     from flows.sources import EVENTS_TOPIC
     from operators.partitioned import load_partitioned
     from operators.progress import Progress
+    from service.console import Console
     from service.pacing import Pace
     from service.produce import chunks_of_file, produce
 
     settings = settings_of(profile, set_, {"input.source": source})
     given, prefix = settings.input, settings.kafka.prefix
+    progress = Progress()
     parts: list[Iterable[Chunk]]
     dead: list[Sequence[DeadRow]] = []
     if given.source == "simulate":
-        parts = _simulated(settings)
+        parts = _simulated(settings, progress)
     else:
         mapping = given.mapping.to_mapping() if given.mapping is not None else None
         rows = load_partitioned(located(given.source), mapping, given.partitions, as_is=given.as_is)
         parts, dead = [chunks_of_file(part) for part in rows], [part.dead for part in rows]
-    with _traced(settings) as traced:
+        progress.total = sum(len(part.columns["time_us"]) for part in rows)
+    pace = Pace(rate=rate, speed=speed)
+    with _traced(settings) as traced, Console(quiet=as_json).progress(progress):
         sent = produce(
             settings.kafka.client_options(),
             prefix + EVENTS_TOPIC,
@@ -59,9 +64,9 @@ def command(  # noqa: PLR0917 (each is an option of the command line)
             dead=dead,
             ids_topic=prefix + "aura.ids",
             form=form,
-            pace=Pace(rate=rate, speed=speed),
+            pace=pace,
             traced=traced,
-            progress=Progress(),
+            progress=progress,
         )
     found = asdict(sent)
     print(
@@ -94,13 +99,14 @@ def _traced(settings: "Settings") -> "Iterator[Callable[[str, int], Mapping[str,
         yield tracer.produce
 
 
-def _simulated(settings: "Settings") -> list[Iterable["Chunk"]]:
+def _simulated(settings: "Settings", progress: "Progress") -> list[Iterable["Chunk"]]:
     from flows.sources import populations
     from service.pacing import Chunk
 
     partitions = settings.input.partitions
     make = populations(settings, partitions)
     ticks = max(1, settings.simulate.duration // settings.simulate.tick)
+    progress.total = settings.simulate.agents * ticks
 
     def chunks(number: int) -> Iterable[Chunk]:
         population = make(number)

@@ -26,6 +26,8 @@ from operators.drain import DRAIN
 from service.collect import collect, places
 from service.engine import engine
 from service.feed import tell
+from service.limits import watched_limits
+from service.observe.logs import log
 from service.observe.watching import watched_member
 from service.processes import Channel
 from service.recovery import Store
@@ -97,7 +99,12 @@ class Work:
         if process == 0:  # before it listens, and so before the others, which wait for that, can write
             fence(made.sink)
         tell(self.settings, made, process)
-        with watched_member(self.settings, made, self.store.directory, process):
+        with (
+            watched_limits(
+                self.settings, made, lambda words: log("limit_alert", level="warning", message=words)
+            ),
+            watched_member(self.settings, made, self.store.directory, process),
+        ):
             cluster_main(made.flow, addresses, process, **self.store.engine_options())  # type: ignore[no-untyped-call]
         return {"complete": DRAIN.cut_short == 0, "account": asdict(made.account)}
 

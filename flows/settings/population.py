@@ -52,9 +52,9 @@ class Resources(Section):
 
 
 class Limits(Section):
-    """What use is held against."""
+    """What use is held against; `agents`, if set, in equal shares per partition: events of more go to the dead letters."""
 
-    agents: _Count = 10_000_000
+    agents: _Count | None = None
     memory_gib: _Positive = 128
     compute_tflops: _Positive = 1_000
 

@@ -18,7 +18,7 @@ from service.job import Job
 
 STEPS = {
     r"source failed": (Ingest, "accept"),
-    r"combine failed on simulate\[\d\] offset \d+( to \d+)?": (Combine, "__call__"),
+    r"combine failed on simulate\[\d\] offset \d+.*": (Combine, "many"),
     r"session_combine failed on simulate\[\d\] offset \d+( to \d+)?": (SessionCombine, "__call__"),
     r"window failed on shard \d+, events of partitions \d": (WindowStep, "on_batch"),
     r"session failed on shard \d+, events of partitions \d": (SessionStep, "on_batch"),
