@@ -72,6 +72,8 @@ class Client:
         window, column = self._wants.get("window"), self._wants.get("column")
         if isinstance(window, str) and isinstance(column, str):
             await self._send_new("cells", self.pictures.cells(window, column))
+        if isinstance(layer := self._wants.get("layer"), str):
+            await self._send_new("field", self.pictures.field(layer))
 
     async def _send_new(self, what: str, frame: bytes | None) -> None:
         """Send a frame unless it is the one that was sent last."""

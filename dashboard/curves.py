@@ -18,6 +18,7 @@ NAMES = (
 )
 """Of a sample: wall clock, then what is drawn; None where nothing says it."""
 _KEPT = 600
+_RATE_S = 3.0  # workers tell four times a second, each when it does: over less the rate would jump
 
 
 class Curves:
@@ -34,15 +35,18 @@ class Curves:
 
     def __init__(self) -> None:
         self._samples: deque[tuple[float | None, ...]] = deque(maxlen=_KEPT)
-        self._before: tuple[float, int] | None = None
+        self._before: deque[tuple[float, int]] = deque()
 
     def add(self, time_s: float, events_in: int, values: dict[str, float | None]) -> None:
-        """Add a sample; the rate is that since the one before."""
+        """Add a sample; the rate is that of the last seconds."""
+        while len(self._before) > 1 and time_s - self._before[0][0] > _RATE_S:
+            self._before.popleft()
         rate = None
-        if self._before is not None and time_s > self._before[0]:
+        if self._before and time_s > self._before[0][0]:
+            since_s, before = self._before[0]
             # A worker that went on from a snapshot counts what it repeats once more: no rate below 0.
-            rate = max(0.0, (events_in - self._before[1]) / (time_s - self._before[0]))
-        self._before = time_s, events_in
+            rate = max(0.0, (events_in - before) / (time_s - since_s))
+        self._before.append((time_s, events_in))
         known = values | {"time_s": time_s, "events_per_s": rate}
         self._samples.append(tuple(known.get(name) for name in NAMES))
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from dashboard.hub import Answered
 
-__all__ = ["FORMATS", "about", "encode_answer"]
+__all__ = ["FORMATS", "about", "encode_answer", "rows_of"]
 
 FORMATS = {
     "json": "application/json",
@@ -34,10 +34,7 @@ def about(answered: Answered) -> dict[str, Any]:
 def encode_answer(answered: Answered, kind: str) -> bytes:
     """Return an answer in a format of `FORMATS`; a table's metadata has the account under `aura`."""
     if kind == "json":
-        rows = [
-            {name: _plain(name, value) for name, value in row.items()} for row in answered.table.to_pylist()
-        ]
-        return json.dumps(about(answered) | {"answer": rows}, allow_nan=False).encode()
+        return json.dumps(about(answered) | {"answer": rows_of(answered.table)}, allow_nan=False).encode()
     table = answered.table.replace_schema_metadata({"aura": json.dumps(about(answered))})
     sink = pa.BufferOutputStream()
     if kind == "arrow":
@@ -47,6 +44,11 @@ def encode_answer(answered: Answered, kind: str) -> bytes:
         pq.write_table(table, sink, compression="zstd")
     data: bytes = sink.getvalue().to_pybytes()
     return data
+
+
+def rows_of(table: pa.Table) -> list[dict[str, Any]]:
+    """Return the rows as JSON can have them: ids as text, what is not finite as null."""
+    return [{name: _plain(name, value) for name, value in row.items()} for row in table.to_pylist()]
 
 
 def _plain(name: str, value: Any) -> Any:

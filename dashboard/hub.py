@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from dashboard.curves import Curves, Latency
@@ -126,7 +127,9 @@ class Hub:
         view, tally = self.view, self.view.tally()
         mark = view.watermark_us()
         lag_ms = None if mark is None else max(0, view.agents.now_us - mark) / 1e3
+        phi = view.newest("emergence", "phi_nats")
         values: dict[str, float | None] = {
+            "emergence": float(phi[-1]) if phi is not None and np.isfinite(phi[-1]) else None,
             "latency_ms": self.latency.take_ms(), "lag_ms": lag_ms, "late": tally.late,
             "dead_letters": tally.dead_letters, "agents": int((~view.agents.gone()).sum()),
         }  # fmt: skip

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from dashboard.frames import Quantised, encode, quantise
 from dashboard.view import View
+from operators.result import KINDS
 
-__all__ = ["Box", "Pictures", "columns_of"]
+__all__ = ["Box", "Pictures", "columns_of", "layers_of"]
 
 _POINTS = 200_000  # more agents than that are sent as a density: 10 bytes an agent, four times a second
 _DENSITY_CELLS = 256
@@ -39,10 +40,13 @@ class Pictures:
     ----------
     view, box
         What is drawn, and where.
+    field_cell_m
+        Edges of a cell of the field along x and y.
     """
 
     view: View
     box: Box
+    field_cell_m: tuple[float, float] = (1.0, 1.0)
     _made: dict[Any, tuple[Any, bytes]] = field(default_factory=dict)
 
     def agents(self) -> bytes:
@@ -57,6 +61,16 @@ class Pictures:
             return None
         version = (start_us, self.view.windows.version)
         return self._kept((window, column), version, lambda: self._cells(window, start_us, column))
+
+    def field(self, layer: str) -> bytes | None:
+        """Return a layer of the newest field, seen from above; None if there is none."""
+        values = self.view.newest("fields", layer)
+        if values is None:
+            return None
+        time_us = int(self.view.latest["fields"]["time_us"][0].as_py())
+        return self._kept(
+            ("field", layer), (time_us, len(values)), lambda: self._field(layer, values, time_us)
+        )
 
     def _kept(self, key: Any, version: Any, make: Callable[[], bytes]) -> bytes:
         known = self._made.pop(key, None)
@@ -105,6 +119,18 @@ class Pictures:
             "cells", columns, {"window": window, "column": column, "start_us": start_us, "end_us": end_us}
         )
 
+    def _field(self, layer: str, values: NDArray[Any], time_us: int) -> bytes:
+        """Take the mean over the height; cells of a field are numbered from the world's lower corner."""
+        table = self.view.latest["fields"]
+        cx, cy = (table[name].to_numpy() for name in ("cx", "cy"))
+        nx, ny = int(cx.max()) + 1, int(cy.max()) + 1
+        place, known = cy * nx + cx, np.isfinite(values)
+        rows = np.bincount(place[known], minlength=nx * ny)
+        with np.errstate(invalid="ignore"):
+            mean = np.bincount(place[known], values[known], minlength=nx * ny) / rows
+        more = {"layer": layer, "time_us": time_us, "shape": [nx, ny], "cell_m": self.field_cell_m}
+        return encode("field", {"value": mean.astype(np.float32)}, more)
+
 
 def columns_of(view: View) -> list[str]:
     """Return the columns of cells that can be drawn."""
@@ -115,6 +141,14 @@ def columns_of(view: View) -> list[str]:
             left_out = {"window", "start_us", "end_us", "cx", "cy", "cz", "revision", "shard", "model"}
             return [name for name in table.column_names if name not in left_out]
     return []
+
+
+def layers_of(view: View) -> list[str]:
+    """Return the layers of the field that have values."""
+    if "fields" not in view.latest:
+        return []
+    names = [name for name in KINDS["fields"].columns if name not in ("time_us", "cx", "cy", "cz")]
+    return [name for name in names if _any(np.asarray(view.newest("fields", name), np.float32))]
 
 
 def _floats(table: pa.Table, column: str) -> NDArray[np.float32]:

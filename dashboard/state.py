@@ -8,7 +8,7 @@ import numpy as np
 
 from dashboard.curves import NAMES
 from dashboard.hub import Hub, Worker
-from dashboard.pictures import columns_of
+from dashboard.pictures import columns_of, layers_of
 
 __all__ = ["alerts_after", "state"]
 
@@ -35,6 +35,7 @@ def state(hub: Hub) -> dict[str, Any]:
         "levels": levels.tolist(),
         "windows": {name: view.windows.latest(name) for name in view.windows.names()},
         "columns": columns_of(view),
+        "layers": layers_of(view),
         "components": [_component(worker) for _, worker in sorted(hub.workers.items())],
         "graph": _graph(hub),
         "curves": list(NAMES),

@@ -11,17 +11,20 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
+from dashboard.agents import FIELDS as AGENTS
 from dashboard.agents import Agents, History
 from dashboard.windows import Windows
 from operators.batch import Tally
+from operators.result import KINDS as FURTHER
 
 __all__ = ["View"]
 
 _ALERTS = 2_000
 _CELL_BYTES = 256 * 2**20
 _HISTORY_BYTES, _HISTORY_STEP_US = 128 * 2**20, 1_000_000
-_LATEST = ("agents", "levels", "fields", "violations", "emergence", "directives")
 _MINUTE_US = 60_000_000
 
 
@@ -44,7 +47,7 @@ class View:
     counts
         Rows of each kind of result.
     latest
-        Of each further kind of result the last table by what it is about.
+        Of each further kind of result the rows of the newest event time.
     watermarks
         Of each source partition.
     """
@@ -56,7 +59,7 @@ class View:
     alerts_seen: int = 0
     tallies: dict[int, Tally] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
-    latest: dict[str, dict[str, pa.Table]] = field(default_factory=dict)
+    latest: dict[str, pa.Table] = field(default_factory=dict)
     watermarks: dict[int, int] = field(default_factory=dict)
     agents_version: int = 0
     _known_alerts: set[tuple[Any, ...]] = field(default_factory=set)
@@ -79,6 +82,8 @@ class View:
                 self.windows.take(table)
             elif kind == "alerts":
                 self._take_alerts(table)
+            elif kind in FURTHER:
+                self._take_newest(kind, table)
 
     def tally(self) -> Tally:
         """Return the account over all sink partitions."""
@@ -90,6 +95,34 @@ class View:
     def watermark_us(self) -> int | None:
         """Return the least watermark over the partitions that are known."""
         return min(self.watermarks.values(), default=None)
+
+    def newest(self, kind: str, column: str) -> NDArray[Any] | None:
+        """Return a column of the newest rows of a further kind; None if there is none."""
+        table = self.latest.get(kind)
+        if table is None or column not in table.column_names or not table.num_rows:
+            return None
+        values: NDArray[Any] = table[column].to_numpy()
+        return values
+
+    def _take_newest(self, kind: str, table: pa.Table) -> None:
+        """Keep the rows of the newest event time; a result without rows has none."""
+        table = table.filter(pc.is_valid(table["time_us"]))
+        if not table.num_rows:
+            return
+        if kind == "agents":
+            self.take_events(
+                {name: table[name].to_numpy() for name in table.column_names if name in AGENTS}, {}
+            )
+        newest_us = pc.max(table["time_us"]).as_py()
+        known = self.latest.get(kind)
+        known_us = known["time_us"][0].as_py() if known is not None else newest_us - 1
+        if newest_us < known_us:
+            return
+        rows = table.filter(pc.equal(table["time_us"], newest_us))
+        if known is not None and newest_us == known_us:
+            again = pc.is_in(known["about"].cast(pa.string()), pc.unique(rows["about"].cast(pa.string())))
+            rows = pa.concat_tables([known.filter(pc.invert(again)), rows], promote_options="default")
+        self.latest[kind] = rows.unify_dictionaries()
 
     def _take_alerts(self, table: pa.Table) -> None:
         for alert in table.to_pylist():

@@ -19,6 +19,7 @@ from service import (
     demo,
     hosts,
     produce_command,
+    query,
     replay,
     run,
     topics_command,
@@ -46,6 +47,7 @@ app.command("simulate", epilog="Example: aura simulate --agents 100000 --speed 1
 app.add_typer(cluster.app, name="cluster")
 app.command("worker")(hosts.command)
 app.add_typer(config.app, name="config")
+app.add_typer(query.app, name="query")
 app.add_typer(deadletters_command.app, name="deadletters")
 app.add_typer(topics_command.app, name="topics")
 app.command("run", epilog=run.EXAMPLES)(run.command)

@@ -87,7 +87,8 @@ def open_site(
         feed = partial(following, hub, settings.kafka.client_options(), settings.kafka.prefix)
     else:
         feed = partial(hub.listening, Path(settings.dashboard.feed))
-    return Site(hub, Pictures(view, box_of(settings)), settings.name, token, controls, feed)
+    x_m, y_m, _ = settings.field.cell_m
+    return Site(hub, Pictures(view, box_of(settings), (x_m, y_m)), settings.name, token, controls, feed)
 
 
 def box_of(settings: "Settings") -> Any:

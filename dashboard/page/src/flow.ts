@@ -65,8 +65,8 @@ export class Flow {
       group.append(
         shape('rect', { width: `${w}`, height: '32', rx: '6' }),
         shape('rect', { width: `${Math.max(0, (w * busy) / most)}`, height: '32', rx: '6', class: 'busy' }),
-        text(name.replace('_', ' '), 7, 13, 'name'),
-        text(`${(100 * (total ? busy / total : 0)).toFixed(0)} % · ${count(items)}/s`, 7, 26, 'rate'),
+        text(cut(name.replaceAll('_', ' '), w), 7, 13, 'name'),
+        text(`${(100 * (total ? busy / total : 0)).toFixed(0)} %${w > 70 ? ` · ${items ? rate(items) : 0}/s` : ''}`, 7, 26, 'rate'),
       );
       group.append(title(`${name}: ${(busy * 1000).toFixed(1)} ms of work a second in all workers, ${count(items)} items out a second`));
       svg.append(group);
@@ -75,6 +75,9 @@ export class Flow {
     this.root.replaceChildren(svg, legend);
   }
 }
+
+const cut = (text: string, width: number): string => (text.length * 5.9 > width - 12 ? `${text.slice(0, Math.floor((width - 16) / 5.9))}…` : text);
+const rate = (items: number): string => (items < 10 ? items.toFixed(1) : count(items));
 
 function shape(tag: string, attributes: Record<string, string>): SVGElement {
   const made = document.createElementNS(NS, tag);

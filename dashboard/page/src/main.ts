@@ -19,7 +19,7 @@ const KEYS: [string, string][] = [
   ['A', 'agents on or off'],
   ['T', 'trails on or off'],
   ['C', 'cells: off, heat, columns'],
-  ['L', 'colour by level, speed, score'],
+  ['L', 'colour by level, speed, height, score'],
   ['F', 'fit the world into view'],
   ['D', 'dark or light'],
   ['1 … 9', 'with Alt: the window of that number'],
@@ -29,7 +29,7 @@ const KEYS: [string, string][] = [
 
 async function main(): Promise<void> {
   const theme = (localStorage.getItem('theme') ?? (matchMedia('(prefers-color-scheme: light)').matches ? 'light' : 'dark')) as Theme;
-  const look: Look = { theme, three: false, agents: true, trails: true, cells: 'off', by: 'level' as ColourBy, hidden: new Set() };
+  const look: Look = { theme, three: false, agents: true, trails: true, cells: 'off', by: 'level' as ColourBy, layer: '', hidden: new Set() };
   document.documentElement.dataset.theme = theme;
   const world = await getWorld();
   if (world.origin) look.by = 'height'; // levels say nothing of what flies: all are alike
@@ -79,7 +79,10 @@ async function main(): Promise<void> {
   const dims = choice('Map', [['2d', '2-D'], ['3d', '3-D']], '2d', (value) => setThree(value === '3d'));
   const agentsOn = choice('Agents', [['on', 'on'], ['off', 'off']], 'on', (value) => set(() => (look.agents = value === 'on')));
   const trailsOn = choice('Trails', [['on', 'on'], ['off', 'off']], 'on', (value) => set(() => (look.trails = value === 'on')));
-  const by = choice('Colour', [['level', 'level'], ['speed', 'speed'], ['height', 'height'], ['score', 'score']], look.by, (value) => set(() => (look.by = value as ColourBy)));
+  const colours: ColourBy[] = ['level', 'speed', 'height', 'score'];
+  const colourBy = (value: ColourBy): void => set(() => (look.by = bySelect.value = value));
+  const bySelect = el('select', { id: 'by', 'aria-label': 'Colour of the agents', change: () => colourBy(bySelect.value as ColourBy) });
+  choose(bySelect, colours, look.by);
   const cellsAs = choice('Cells', [['off', 'off'], ['heat', 'heat'], ['columns', 'columns']], 'off', (value) => {
     set(() => (look.cells = value as Look['cells']));
     if (value === 'columns' && !look.three) setThree(true);
@@ -87,10 +90,13 @@ async function main(): Promise<void> {
   });
   const windowSelect = el('select', { id: 'window', 'aria-label': 'Window', change: () => { chosenWindow = windowSelect.value; ask(); } });
   const columnSelect = el('select', { id: 'column', 'aria-label': 'Metric', change: () => { chosenColumn = columnSelect.value; ask(); } });
+  const layerSelect = el('select', { id: 'layer', 'aria-label': 'Field', change: () => { look.layer = layerSelect.value; if (!look.layer) scene.field = undefined; set(() => undefined); } });
   left.append(
-    el('h2', {}, 'Show'), dims.root, agentsOn.root, by.root, trailsOn.root, cellsAs.root,
+    el('h2', {}, 'Show'), dims.root, agentsOn.root, trailsOn.root,
+    el('label', { class: 'field' }, el('span', {}, 'Colour'), bySelect), cellsAs.root,
     el('label', { class: 'field' }, el('span', {}, 'Window'), windowSelect),
     el('label', { class: 'field' }, el('span', {}, 'Metric'), columnSelect),
+    el('label', { class: 'field' }, el('span', {}, 'Field'), layerSelect),
   );
   const levels = new Levels(left, look, () => set(() => undefined));
   left.append(fps);
@@ -143,6 +149,7 @@ async function main(): Promise<void> {
     when.textContent = next.time_us ? `${day(next.time_us)} ${clock(next.time_us)} UTC` : '';
     choose(windowSelect, Object.keys(next.windows), (chosenWindow ||= Object.keys(next.windows)[0] ?? ''));
     choose(columnSelect, next.columns, (chosenColumn ||= next.columns[0] ?? ''));
+    choose(layerSelect, ['', ...next.layers], look.layer, next.layers.length ? 'off' : 'none in this flow');
     if (chosenWindow && chosenColumn) ask();
     flow.show(next);
     health.show(next, status === 'live');
@@ -164,7 +171,7 @@ async function main(): Promise<void> {
   }
 
   function ask(): void {
-    const wants = JSON.stringify({ window: look.cells === 'off' ? null : chosenWindow, column: chosenColumn, paused });
+    const wants = JSON.stringify({ window: look.cells === 'off' ? null : chosenWindow, column: chosenColumn, layer: look.layer || null, paused });
     if (wants === asked) return;
     asked = wants;
     link.ask(JSON.parse(wants));
@@ -208,6 +215,7 @@ async function main(): Promise<void> {
       else parts.push(bar({ speed: 'speed, m/s', height: 'height, m', score: 'score' }[look.by], hot(look.theme), ...swarm.ranges[look.by]));
     }
     if (look.cells !== 'off' && cells) parts.push(bar(`${cells.column.replaceAll('_', ' ')} · ${cells.window} from ${clock(cells.start_us)}`, ramp(look.theme), cells.low, cells.high));
+    if (look.layer && scene.field) parts.push(bar(`${scene.field.layer.replaceAll('_', ' ')} of the field at ${clock(scene.field.time_us)}`, ramp(look.theme), scene.field.low, scene.field.high));
     byId('legend').replaceChildren(...parts);
   }
 
@@ -268,7 +276,7 @@ async function main(): Promise<void> {
       a: () => agentsOn.next(),
       t: () => trailsOn.next(),
       c: () => cellsAs.next(),
-      l: () => by.next(),
+      l: () => colourBy(colours[(colours.indexOf(look.by) + 1) % colours.length]),
       f: () => scene.fit(),
       d: () => setTheme(look.theme === 'dark' ? 'light' : 'dark'),
       '?': toggleHelp,
@@ -359,9 +367,9 @@ function choice(label: string, options: [string, string][], first: string, onCha
   return { root, show, next };
 }
 
-function choose(select: HTMLSelectElement, names: string[], value: string): void {
+function choose(select: HTMLSelectElement, names: string[], value: string, none = ''): void {
   if ([...select.options].map((o) => o.value).join() !== names.join()) {
-    select.replaceChildren(...names.map((name) => el('option', { value: name }, name.replaceAll('_', ' '))));
+    select.replaceChildren(...names.map((name) => el('option', { value: name }, name.replaceAll('_', ' ') || none)));
   }
   if (document.activeElement !== select) select.value = value;
 }

@@ -93,10 +93,10 @@ export class Health {
 
   show(news: News, live: boolean): void {
     const cluster = news.cluster;
-    const rows = news.components.map((c) => [c.name, c.status, `${(100 * c.cpu_share).toFixed(0)} % CPU`, `${c.memory_mb.toFixed(0)} MB`, `pid ${c.pid}`]);
-    rows.unshift(['dashboard', live ? 'healthy' : 'lost', '', '', '']);
+    const rows = news.components.map((c) => [c.name, c.status, `${(100 * c.cpu_share).toFixed(0)} % CPU`, `${c.memory_mb.toFixed(0)} MB`]);
+    rows.unshift(['dashboard', live ? 'healthy' : 'lost', '', '']);
     if (cluster && cluster.wanted > news.components.length)
-      for (let k = news.components.length; k < cluster.wanted; k++) rows.push([`worker ${k}`, cluster.state, '', '', '']);
+      for (let k = news.components.length; k < cluster.wanted; k++) rows.push([`worker ${k}`, cluster.state, '', '']);
     const table = el('table', { class: 'health' });
     for (const [name, status, ...rest] of rows)
       table.append(el('tr', {}, el('th', {}, name), el('td', {}, el('span', { class: `status ${status}` }, status)), ...rest.map((text) => el('td', {}, text))));

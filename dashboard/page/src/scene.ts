@@ -16,6 +16,7 @@ export interface Look {
   trails: boolean;
   cells: 'off' | 'heat' | 'columns';
   by: ColourBy;
+  layer: string;
   hidden: Set<number>;
 }
 
@@ -45,6 +46,7 @@ export class Scene {
   readonly space: Space;
   readonly swarm: Swarm;
   cells?: CellsShown;
+  field?: { layer: string; time_us: number; low: number; high: number; image: ImageData; bounds: [number, number, number, number] };
   density?: { header: Record<string, unknown>; image: ImageData; most: number };
   selectedPath: [number, number, number][] = [];
   selected?: [number, number, number];
@@ -101,6 +103,7 @@ export class Scene {
       if (!this.framed && this.swarm.alive) this.frameSwarm();
     } else if (frame.kind === 'density') this.takeDensity(frame);
     else if (frame.kind === 'cells') this.takeCells(frame);
+    else if (frame.kind === 'field') this.takeField(frame);
     this.dirty = true;
   }
 
@@ -209,6 +212,27 @@ export class Scene {
     this.density = { header: frame.header, image, most };
   }
 
+  private takeField(frame: Frame): void {
+    const value = frame.columns.value as Float32Array;
+    const [nx, ny] = frame.header.shape as [number, number];
+    const [dx, dy] = frame.header.cell_m as [number, number];
+    const sorted = Float32Array.from(value.filter(Number.isFinite)).sort();
+    const [low, high] = sorted.length ? [sorted[Math.floor(sorted.length * 0.02)], sorted[Math.floor((sorted.length - 1) * 0.99)]] : [0, 1];
+    const table = ramp(this.look.theme);
+    const image = new ImageData(nx, ny);
+    for (let i = 0; i < value.length; i++) {
+      if (!Number.isFinite(value[i])) continue;
+      const share = Math.max(0, Math.min(1, (value[i] - low) / (high - low || 1)));
+      const at = Math.round(255 * share) * 3;
+      const o = ((ny - 1 - Math.floor(i / nx)) * nx + (i % nx)) * 4;
+      image.data.set([table[at], table[at + 1], table[at + 2], 15 + 205 * Math.sqrt(share)], o);
+    }
+    const { space } = this;
+    const [x0, y0] = [-space.size[0] / 2, -space.size[1] / 2];
+    const bounds: [number, number, number, number] = [x0, y0, x0 + nx * dx * space.scale, y0 + ny * dy * space.scale];
+    this.field = { layer: frame.header.layer as string, time_us: frame.header.time_us as number, low, high, image, bounds };
+  }
+
   private takeCells(frame: Frame): void {
     const value = frame.columns.value as Float32Array;
     const sorted = Float32Array.from(value).sort();
@@ -277,6 +301,13 @@ export class Scene {
           id: 'density',
           image: this.density.image as never,
           bounds: [-space.size[0] / 2, -space.size[1] / 2, space.size[0] / 2, space.size[1] / 2],
+          textureParameters: { minFilter: 'linear', magFilter: 'linear' },
+        }),
+      look.layer !== '' && !!this.field &&
+        new BitmapLayer({
+          id: 'field',
+          image: this.field.image as never,
+          bounds: this.field.bounds,
           textureParameters: { minFilter: 'linear', magFilter: 'linear' },
         }),
       look.cells !== 'off' && !!this.columns &&

@@ -5,7 +5,7 @@ import { LEVELS, hot, type Theme } from './palette';
 import type { Space } from './space';
 
 export const GONE = 255;
-const TRAIL_POINTS = 240_000; // segments of all trails together
+const TRAIL_POINTS = 120_000; // segments of all trails together
 const LONGEST_TRAIL = 64;
 const RADIUS = [1.35, 2.2, 3, 4, 5.2, 6.5, 8.5]; // pixels by level, for many agents
 const FAR = 40; // units: what moves further in a frame has come anew

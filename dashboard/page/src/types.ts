@@ -57,6 +57,7 @@ export interface News {
   levels: number[];
   windows: Record<string, number>;
   columns: string[];
+  layers: string[];
   components: Component[];
   graph: { steps: Record<string, [number, number, number]>; edges: [string, string][] };
   curves: string[];
