@@ -11,11 +11,13 @@ from flows.plan import Plan
 from flows.settings.root import Settings
 from flows.sinks import open_sink
 from flows.sources import Input, open_input
+from kernels.errors import ConfigError
 from kernels.scorer import Scorer
 from operators.batch import Batch, Tally
 from operators.bridge import Bridge
 from operators.guard import guard_flow, guarded
 from operators.progress import Progress
+from operators.pseudonyms import Pseudonyms
 from operators.result_tables import Output
 from operators.stages import over_events
 
@@ -73,18 +75,22 @@ def assemble(
     AuraError
         The source cannot be opened, or a stage does not fit it.
     """
+    pseudonyms = _pseudonyms(settings) if sink == "kafka" else None
     given = given or open_input(settings, until_end=until_end)
     plan = Plan.of(
         settings, columns=given.columns, partitions=given.partitions, backend=backend, models=models
     )
     progress, account = Progress(), Tally()
     target = open_sink(settings, sink, model=plan.cell_model, further=tuple(plan.tables), account=account)
-    flow = build(given.build(plan.ingest, progress), target, plan)
+    flow = build(given.build(plan.ingest, progress), target, plan, pseudonyms)
     return Assembled(given, plan, flow, target, progress, account)
 
 
 def build(
-    source: FixedPartitionedSource[Batch, bytes], sink: FixedPartitionedSink[Output, bytes], plan: Plan
+    source: FixedPartitionedSource[Batch, bytes],
+    sink: FixedPartitionedSink[Output, bytes],
+    plan: Plan,
+    pseudonyms: Pseudonyms | None = None,
 ) -> Dataflow:
     """Return the flow of `plan`: source -> row stages -> every part, and the account -> the one sink."""
     flow = Dataflow("aura")
@@ -95,5 +101,27 @@ def build(
         batches = op.map(stage.name, batches, guarded(stage.name, watched))
     outputs = [part.attach(batches) for part in plan.parts.values()]
     outputs.append(op.flat_map("account", batches, guarded("account", plan.account)))
-    op.output("sink", op.merge("outputs", *outputs), sink)
+    found = op.merge("outputs", *outputs)
+    if pseudonyms is not None:
+        found = op.map_value("pseudonyms", found, guarded("pseudonyms", pseudonyms))
+    op.output("sink", found, sink)
     return guard_flow(flow)
+
+
+def _pseudonyms(settings: Settings) -> Pseudonyms | None:
+    """Return what hides the ids of agents in topics of results; None if nothing does.
+
+    Raises
+    ------
+    ConfigError
+        Privacy is enforced, and there is no key.
+    """
+    privacy = settings.safety.privacy_preservation
+    if privacy.key is not None:
+        return Pseudonyms(bytes.fromhex(privacy.key.get_secret_value()))
+    if settings.safety.watches("privacy_preservation") and privacy.enforce:
+        raise ConfigError(
+            "safety.privacy_preservation.key: missing; with enforce, results in topics carry pseudonyms for agents",
+            "Give 32 hexadecimal digits in AURA_SAFETY__PRIVACY_PRESERVATION__KEY, for example of `openssl rand -hex 16`",
+        )
+    return None

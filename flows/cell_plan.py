@@ -13,6 +13,7 @@ from kernels.shards import ShardMap
 from operators.batch import Tally
 from operators.cells import AGGREGATES, Cells, CellsConfig, cell_columns, layout_for, to_cells
 from operators.combine import Combine, groups_of
+from operators.privacy import Privacy
 from operators.result_tables import Output
 from operators.window import Closed, ShardWindows, WindowConfig, WindowStep
 from operators.withdrawn import withdrawals
@@ -36,6 +37,8 @@ class CellPlan:
         How statistics become columns.
     sessions
         The steps of the session windows; None without any.
+    privacy
+        What is withheld or reported of small cells; None if nothing is.
     sink_partitions
         Number of writers.
     """
@@ -45,6 +48,7 @@ class CellPlan:
     windows: WindowConfig
     cells: CellsConfig
     sessions: SessionPlan | None
+    privacy: Privacy | None
     sink_partitions: int
 
     @classmethod
@@ -74,7 +78,7 @@ class CellPlan:
                 {w.name: frozenset(settings.windows[w.name].aggregates) for w in windows},
             ),
             sessions=SessionPlan.of(settings, given.backend, given.partitions),
-            sink_partitions=settings.sink.partitions,
+            privacy=_privacy(settings), sink_partitions=settings.sink.partitions,
         )  # fmt: skip
 
     def window(self, state: bytes | None) -> WindowStep:
@@ -89,6 +93,9 @@ class CellPlan:
                 yield key, item
                 continue
             cells = to_cells(item, self.cells)
+            if self.privacy is not None and item.agents is not None:
+                cells, found = self.privacy.apply(cells, item.agents)
+                yield from ((key, each) for each in found)
             for stage in self.cell_stages:
                 cells, alerts = stage.run(cells)
                 if alerts is not None:
@@ -96,6 +103,11 @@ class CellPlan:
             if len(cells):
                 yield key, cells
             yield from ((key, gone) for gone in withdrawals(item, cells))
+
+
+def _privacy(settings: Settings) -> Privacy | None:
+    chosen = settings.safety.privacy_preservation
+    return Privacy(chosen.k, chosen.enforce) if settings.privacy_used else None
 
 
 def layout_of(settings: Settings) -> Layout:

@@ -7,6 +7,7 @@ from flows.emergence import EmergencePart
 from flows.fields import FieldsPart
 from flows.part import Given, Part
 from flows.population import PopulationPart
+from flows.safety import SafetyPart
 from flows.settings.root import Settings
 
 __all__ = ["PARTS"]
@@ -16,5 +17,6 @@ PARTS: dict[str, Callable[[Settings, Given], Part]] = {
     "population": PopulationPart.of,
     "fields": FieldsPart.of,
     "emergence": EmergencePart.of,
+    "safety": SafetyPart.of,
 }
 """By name, in the order in which they are attached."""

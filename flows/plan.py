@@ -17,6 +17,7 @@ from kernels.motion import MOTION_FEATURES
 from kernels.scorer import Scorer
 from operators.batch import Batch
 from operators.bridge import Bridge
+from operators.guardian import QUARANTINED
 from operators.ingest import IngestConfig
 from operators.result_tables import Output
 
@@ -81,6 +82,8 @@ class Plan:
         backend = backend or bridge_of(settings, layout_of(settings))
         models = ModelFiles(settings).load(backend) if models is None else models
         known, read = {*columns, *MOTION_FEATURES}, set[str]()
+        if "safety" in settings.flows_used:
+            known.add(QUARANTINED)
         stages = row_stages(settings.event_stages, known, read, models)
         motion = bool(read & set(MOTION_FEATURES))
         left = known if motion else known - set(MOTION_FEATURES)
@@ -123,6 +126,7 @@ def _ingest(settings: Settings, partitions: int, *, columns: tuple[str, ...], mo
         dedup=settings.event_time.dedup,
         motion=motion,
         columns=columns,
+        watch=settings.safety.to_bounds() if "safety" in settings.flows_used else None,
     )
 
 

@@ -97,7 +97,7 @@ def to_cells(closed: Closed, config: CellsConfig) -> Cells:
         "end_us": closed.start_us + window.length_us,
         "cx": cx, "cy": cy, "cz": cz,
         "count": closed.ints[0],
-        "agents": np.full(rows, -1, np.int64) if closed.agents is None else closed.agents,
+        "agents": np.full(rows, -1, np.int64) if closed.agents is None or "agents" not in asked else closed.agents,
     }  # fmt: skip
     for number, metric in enumerate(config.layout.metrics):
         found = metric_columns(closed.ints, closed.floats, config.layout, number)

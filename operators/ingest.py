@@ -21,7 +21,9 @@ from kernels.metric import Metric
 from kernels.motion import Motion
 from kernels.schema import MAX_LEVEL, Columns, column_dtype
 from kernels.seen import Seen
+from kernels.watch import Bounds
 from operators.batch import Batch, DeadLetter, Late, Origin, Tally, length, take
+from operators.guardian import Guardian
 from operators.state import pack, unpack
 
 __all__ = ["FRAME_TYPE", "Ingest", "IngestConfig"]
@@ -30,7 +32,7 @@ FRAME_TYPE = "application/vnd.aura.frame"
 """Content type of a frame."""
 
 _TIME_LIMIT_US = 2**53  # 1684 to 2255: (pane, cell) pairs must fit 62 bits
-_VERSION = 2
+_VERSION = 3  # 2: the agents that are known; 3: the watch over them
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,8 @@ class IngestConfig:
         How many agents a partition knows at most, events of others being dead letters; None: any number.
     known
         Where each partition notes how many it knows, for who watches the limit.
+    watch
+        What agents may do; None: they are not watched.
     """
 
     grid: Grid
@@ -70,6 +74,7 @@ class IngestConfig:
     columns: tuple[str, ...] = ()
     most_agents: int | None = None
     known: dict[int, int] = field(default_factory=dict)
+    watch: Bounds | None = None
 
 
 @dataclass(slots=True)
@@ -126,6 +131,7 @@ class Ingest:
         self._seen = Seen() if config.dedup else None
         self._motion = Motion() if config.motion else None
         self._known = KnownAgents(config.most_agents) if config.most_agents is not None else None
+        self._guardian = Guardian(config.watch) if config.watch is not None else None
         self._idle = False
         if state is not None:
             self._restore(unpack("ingest", _VERSION, state))
@@ -164,6 +170,9 @@ class Ingest:
             behind_us = self._deduplicate(self._seen, rows, behind_us)
         if self._motion is not None and len(rows):
             rows.columns = rows.columns | self._motion.features(rows.columns)
+        if self._guardian is not None and len(rows):
+            rows.columns, found = self._guardian.inspect(rows.columns, names or {}, origin, rows.index)
+            rows.outputs += found
         batch = Batch(rows.columns, origin, before_us, self._max_us, behind_us, names or {})
         batch.tally, batch.outputs, batch.resumed = tally, rows.outputs, self._idle
         self._idle = False
@@ -182,10 +191,11 @@ class Ingest:
     def snapshot(self) -> bytes:
         """Return the state after the rows accepted so far."""
         motion = self._motion.snapshot() if self._motion is not None else None
+        watch = self._guardian.snapshot() if self._guardian is not None else None
         recent = self._seen.recent(self._oldest_us) if self._seen is not None else Recent.empty()
-        state = {"max_us": self._max_us, "idle": self._idle, "recent": list(recent), "motion": motion}
-        state["known"] = self._known.ids() if self._known is not None else None
-        return pack("ingest", _VERSION, state)
+        state = {"max_us": self._max_us, "idle": self._idle, "recent": list(recent)}
+        known = self._known.ids() if self._known is not None else None
+        return pack("ingest", _VERSION, state | {"motion": motion, "watch": watch, "known": known})
 
     def _restore(self, state: dict[str, Any]) -> None:
         self._max_us, self._idle = state["max_us"], state["idle"]
@@ -195,6 +205,8 @@ class Ingest:
             self._motion.restore(state["motion"])
         if self._config.most_agents is not None and state["known"] is not None:
             self._known = KnownAgents(self._config.most_agents, state["known"])
+        if self._guardian is not None and state["watch"] is not None:
+            self._guardian.restore(state["watch"])
 
     def _complete(self, columns: Columns) -> Columns:
         """Return the columns with those that the record lacks: null, which is 0 in a column of integers."""

@@ -114,6 +114,25 @@ KINDS: dict[str, Kind] = {
             ("phi_nats", "information_nats", "cut")
         ),  # determinants: their last bits are the CPU's
     ),
+    "violations": Kind(
+        "aura.violations",
+        {
+            "time_us": "i8",
+            "invariant": "text",
+            "subject": "text",
+            "what": "text",
+            "agent_id": "u8",
+            "value": "f8",
+            "bound": "f8",
+            "reason": "text",
+            "topic": "text",
+            "partition": "i4",
+            "offset": "i8",
+            "row": "i8",
+            "slice": "text",
+        },
+        order=("time_us", "invariant", "subject", "what", "agent_id", "partition", "offset", "row"),
+    ),
 }
 """Kinds of results by name: lower-case letters and underscores, since files are named after them."""
 

@@ -24,6 +24,7 @@ from service import (
     run,
     topics_command,
     verify,
+    violations_command,
 )
 from service.health import doctor
 from service.observe import profiler
@@ -50,6 +51,7 @@ app.add_typer(config.app, name="config")
 app.add_typer(query.app, name="query")
 app.add_typer(deadletters_command.app, name="deadletters")
 app.add_typer(topics_command.app, name="topics")
+app.add_typer(violations_command.app, name="violations")
 app.command("run", epilog=run.EXAMPLES)(run.command)
 app.command("dashboard", epilog=dashboard_command.EXAMPLES)(dashboard_command.command)
 app.command("demo", epilog=demo.EXAMPLES)(demo.command)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kernels.errors import ConfigError
-from service.options import AsJson, Profile, Set, settings_of
+from service.options import AsJson, Flows, Profile, Set, flows_of, settings_of
 
 if TYPE_CHECKING:
     from flows.replayed import Again, ReplayInput
@@ -52,6 +52,7 @@ def command(  # noqa: PLR0917 (each is an option of the command line)
     ] = None,
     prefix: Annotated[str | None, typer.Option(help="Results into topics with this prefix instead.")] = None,
     into: Annotated[str | None, typer.Option(help="The events back into this topic, and no results.")] = None,
+    flows: Flows = None,
     profile: Profile = "flights",
     set_: Set = None,
     as_json: AsJson = False,
@@ -61,7 +62,7 @@ def command(  # noqa: PLR0917 (each is an option of the command line)
     from operators.replayed import Range
     from service.console import Console
 
-    settings, console = settings_of(profile, set_), Console(quiet=as_json)
+    settings, console = settings_of(profile, set_, {"flows": flows_of(flows)}), Console(quiet=as_json)
     if sum(place is not None for place in (out, prefix, into)) > 1:
         raise ConfigError("--out, --prefix and --into exclude one another")
     bounds = {"from_us": parse_time(from_, "--from"), "to_us": parse_time(to, "--to")}

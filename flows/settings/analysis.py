@@ -88,9 +88,11 @@ class WindowSettings(Section):
     lateness: Duration = 30 * SECOND_US  # flows.settings.root puts in event_time.lateness
     aggregates: Annotated[tuple[Aggregate, ...], Field(min_length=1)]
 
-    def to_window(self, name: str) -> Window:
-        """Return the kernel's window."""
-        return Window(name, self.length, self.slide, self.lateness, agents="agents" in self.aggregates)
+    def to_window(self, name: str, *, agents: bool = False) -> Window:
+        """Return the kernel's window; with `agents` it counts distinct ones even if it does not publish them."""
+        return Window(
+            name, self.length, self.slide, self.lateness, agents=agents or "agents" in self.aggregates
+        )
 
 
 class SessionSettings(Section):

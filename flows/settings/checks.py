@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from flows.settings.analysis import WindowSettings
 from flows.settings.problems import Problem
 from flows.settings.stages import AggregateStage, InferenceStage, split
+from flows.settings.types import duration_text
 from kernels.errors import ConfigError
 from kernels.panes import base_pane_us
 
@@ -26,7 +27,7 @@ _WITHOUT_METRICS = {"count", "agents"}
 def contradictions(settings: "Settings") -> list[Problem]:
     """Return every contradiction, in the order of the file."""
     checks: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
-        _mapping, _world, _metrics, _windows, _panes, _stages, _models, _kafka, _resources, _population, _http,
+        _mapping, _world, _metrics, _windows, _panes, _stages, _models, _kafka, _resources, _population, _http, _safety,
     )  # fmt: skip
     return [problem for check in checks for problem in check(settings)]
 
@@ -178,4 +179,22 @@ def _population(settings: "Settings") -> Iterator[Problem]:
         yield Problem(
             "population.radius_m",
             f"above {edge_m:g}, the shortest edge of world.cell_m: some would be missed",
+        )
+
+
+def _safety(settings: "Settings") -> Iterator[Problem]:
+    safety = settings.safety
+    for name, (low, high) in safety.information_bounds.ranges.items():
+        if high < low:
+            yield Problem(f"safety.information_bounds.ranges.{name}", "its second number is below its first")
+    if safety.causal_consistency.reach < safety.causal_consistency.wait:
+        yield Problem("safety.causal_consistency.reach", "must not be shorter than wait")
+    if safety.quarantine > safety.silence:
+        yield Problem(
+            "safety.quarantine", f"must be at most safety.silence = {duration_text(safety.silence)}"
+        )
+    if safety.privacy_preservation.enforce and settings.event_time.idle_timeout is not None:
+        yield Problem(
+            "event_time.idle_timeout",
+            'allowed with safety.privacy_preservation.enforce: "off"; a window that is amended reveals by the difference',
         )

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 from flows.settings.types import SECOND_US, PositiveDuration, Section
 from kernels.schema import MAX_LEVEL
 
-__all__ = ["Levels", "Limits", "Monitoring", "Resources", "Safety", "Simulate"]
+__all__ = ["Levels", "Limits", "Monitoring", "Resources", "Simulate"]
 
 _LEVELS = MAX_LEVEL + 1
 _Positive = Annotated[float, Field(gt=0)]
@@ -57,15 +57,6 @@ class Limits(Section):
     agents: _Count | None = None
     memory_gib: _Positive = 128
     compute_tflops: _Positive = 1_000
-
-
-class Safety(Section):
-    """The invariants that are watched."""
-
-    invariants: tuple[
-        Literal["energy_conservation", "information_bounds", "causal_consistency", "privacy_preservation"],
-        ...,
-    ] = ("energy_conservation", "information_bounds", "causal_consistency", "privacy_preservation")
 
 
 class Monitoring(Section):

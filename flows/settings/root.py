@@ -14,6 +14,7 @@ from flows.settings.checks import contradictions
 from flows.settings.input import Input
 from flows.settings.layers import file_layers, leaves, merge, option_layers, variable_layers
 from flows.settings.problems import as_error, from_validation
+from flows.settings.safety import Safety
 from flows.settings.stages import AggregateStage, InferenceStage, Stage, split
 from flows.settings.types import Name, duration_text, parse_duration
 from kernels.metric import Metric
@@ -56,7 +57,7 @@ class Settings(BaseSettings):
     emergence: fields.Emergence = Field(default_factory=fields.Emergence)
     resources: people.Resources = Field(default_factory=people.Resources)
     limits: people.Limits = Field(default_factory=people.Limits)
-    safety: people.Safety = Field(default_factory=people.Safety)
+    safety: Safety = Field(default_factory=Safety)
     monitoring: people.Monitoring = Field(default_factory=people.Monitoring)
 
     @classmethod
@@ -78,7 +79,10 @@ class Settings(BaseSettings):
     @property
     def windows_used(self) -> tuple[Window, ...]:
         """The windows over cells of the aggregate stage, in the order in which they are configured."""
-        return tuple(t.to_window(n) for n, t in self._used() if isinstance(t, analysis.WindowSettings))
+        agents = self.privacy_used
+        return tuple(
+            t.to_window(n, agents=agents) for n, t in self._used() if isinstance(t, analysis.WindowSettings)
+        )
 
     @property
     def sessions_used(self) -> tuple[SessionWindow, ...]:
@@ -96,6 +100,12 @@ class Settings(BaseSettings):
     def _used(self) -> Iterator[tuple[str, analysis.AnyWindow]]:
         named = {name for stage in self.stages if isinstance(stage, AggregateStage) for name in stage.windows}
         return ((name, table) for name, table in self.windows.items() if not named or name in named)
+
+    @property
+    def privacy_used(self) -> bool:
+        """Whether cells of few agents are withheld, or reported."""
+        enforced = self.safety.privacy_preservation.enforce
+        return self.safety.watches("privacy_preservation") and (enforced or "safety" in self.flows_used)
 
     @property
     def metrics_used(self) -> tuple[Metric, ...]:

@@ -3,6 +3,7 @@
     aura_events_total, aura_event_fates_total{fate}         what came in, and what became of it: windowed, filtered, late, ...
     aura_late_events_total, aura_dead_letters_total{stage, reason}
     aura_results_total{kind}                                rows
+    aura_safety_violations_total{invariant}
     aura_stage_duration_seconds{stage}, aura_loop_latency_seconds, aura_end_to_end_latency_seconds
     aura_step_failures_total{stage}
     aura_watermark_lag_seconds, aura_kafka_lag_records{partition}
@@ -86,6 +87,8 @@ class Metrics(Collector):
         yield _counter("aura_dead_letters", "Input that could not be used", ("stage", "reason"), dead)
         results = {(kind,): count for kind, count in dict(found.results).items()}
         yield _counter("aura_results", "Rows of results", ("kind",), results)
+        violations = {(invariant,): count for invariant, count in dict(found.violations).items()}
+        yield _counter("aura_safety_violations", "Violations of an invariant", ("invariant",), violations)
         failures = {(step,): count for step, count in dict(found.failures).items()}
         yield _counter("aura_step_failures", "Exceptions that left a step", ("stage",), failures)
 

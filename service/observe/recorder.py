@@ -75,8 +75,8 @@ class Recorder:
     ----------
     stages
         Durations by step.
-    events, fates, results, dead_letters
-        Events that came in; what became of them; rows by kind of result; by (stage, reason).
+    events, fates, results, violations, dead_letters
+        Events that came in; what became of them; rows by kind of result; by invariant; by (stage, reason).
     partitions
         Source partitions that are read here, by name.
     """
@@ -89,6 +89,7 @@ class Recorder:
         self.events, self.late = 0, 0
         self.fates: Counter[str] = Counter(dict.fromkeys(FATES, 0))
         self.results: Counter[str] = Counter()
+        self.violations: Counter[str] = Counter()
         self.dead_letters: Counter[tuple[str, str]] = Counter()
         self.failures: Counter[str] = Counter()
         self.partitions: dict[int, Any] = {}
@@ -198,7 +199,10 @@ class Recorder:
         elif isinstance(value, Alerts):
             self.results["alerts"] += len(value.rows)
         else:
-            self.results[getattr(value, "kind", type(value).__name__.lower())] += len(value)
+            kind = getattr(value, "kind", type(value).__name__.lower())
+            self.results[kind] += len(value)
+            if kind == "violations":
+                self.violations.update(value.columns["invariant"].tolist())
 
     def _completed(self, cells: Cells, now_s: float) -> None:
         """Record how long after the sources passed it the last window of `cells` came to the sink."""
