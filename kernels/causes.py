@@ -46,7 +46,7 @@ def gaps_us(causes: Identities, named: Identities, *, reach_us: int, wait_us: in
     seq, time_us = np.concatenate((causes.seq, named.seq)), np.concatenate((causes.time_us, named.time_us))
     effect = np.arange(len(time_us)) >= size
     order = np.lexsort((effect, time_us, seq, agent_id))  # of one time a cause comes first
-    agent_id, seq, time_us, effect = (values[order] for values in (agent_id, seq, time_us, effect))
+    agent_id, seq, time_us, effect = agent_id[order], seq[order], time_us[order], effect[order]
     numbers = np.arange(len(order))
     last = np.maximum.accumulate(np.where(effect, -1, numbers))
     following = np.where(effect, len(order), numbers)[::-1]
