@@ -15,11 +15,14 @@ from kernels.errors import ConfigError
 from kernels.scorer import Scorer
 from operators.batch import Batch, Tally
 from operators.bridge import Bridge
+from operators.decisions import DecisionLog
+from operators.degrade import Degrade
 from operators.guard import guard_flow, guarded
 from operators.progress import Progress
 from operators.pseudonyms import Pseudonyms
 from operators.result_tables import Output
 from operators.stages import over_events
+from operators.wrap import wrap
 
 __all__ = ["Assembled", "assemble", "build"]
 
@@ -36,6 +39,8 @@ class Assembled:
         Told by the source how far it has come.
     account
         What became of the events, once a run into Kafka has ended.
+    decisions
+        What it obeys, if it may degrade.
     """
 
     input: Input
@@ -44,6 +49,7 @@ class Assembled:
     sink: FixedPartitionedSink[Output, bytes]
     progress: Progress
     account: Tally
+    decisions: DecisionLog | None = None
 
 
 def assemble(
@@ -54,6 +60,7 @@ def assemble(
     given: Input | None = None,
     backend: Bridge | None = None,
     models: dict[str, Scorer] | None = None,
+    decisions: DecisionLog | None = None,
 ) -> Assembled:
     """Build the run that `settings` describes.
 
@@ -69,6 +76,8 @@ def assemble(
         An opened input, in place of the source that `settings` names.
     backend, models
         If they are there already.
+    decisions
+        What the run obeys, if it may degrade.
 
     Raises
     ------
@@ -78,12 +87,21 @@ def assemble(
     pseudonyms = _pseudonyms(settings) if sink == "kafka" else None
     given = given or open_input(settings, until_end=until_end)
     plan = Plan.of(
-        settings, columns=given.columns, partitions=given.partitions, backend=backend, models=models
-    )
+        settings, columns=given.columns, partitions=given.partitions, backend=backend, models=models,
+        decisions=decisions,
+    )  # fmt: skip
     progress, account = Progress(), Tally()
     target = open_sink(settings, sink, model=plan.cell_model, further=tuple(plan.tables), account=account)
     flow = build(given.build(plan.ingest, progress), target, plan, pseudonyms)
-    return Assembled(given, plan, flow, target, progress, account)
+    if decisions is not None:
+        wrap(flow, _degrade(settings, plan, decisions).around)
+    return Assembled(given, plan, flow, target, progress, account, decisions)
+
+
+def _degrade(settings: Settings, plan: Plan, decisions: DecisionLog) -> Degrade:
+    window_us = {window.name: window.length_us for window in settings.windows_used}
+    gated = [part.steps[0] for name, part in plan.parts.items() if name != "cells"]
+    return Degrade(decisions, window_us, gated=gated, tick_us=settings.simulate.tick)
 
 
 def build(

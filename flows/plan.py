@@ -13,13 +13,16 @@ from flows.part import Given, Part
 from flows.parts import PARTS
 from flows.settings.root import Settings
 from flows.stage_plan import Named, row_stages
+from kernels.backend import get_backend
 from kernels.motion import MOTION_FEATURES
 from kernels.scorer import Scorer
 from operators.batch import Batch
 from operators.bridge import Bridge
+from operators.decisions import DecisionLog
 from operators.guardian import QUARANTINED
 from operators.ingest import IngestConfig
 from operators.result_tables import Output
+from operators.routed import Routed, Trial
 
 __all__ = ["Plan"]
 
@@ -42,6 +45,8 @@ class Plan:
         Loaded models by name.
     sink_partitions
         Number of writers.
+    trial
+        Told of the models' fast path while that is on trial.
     """
 
     ingest: IngestConfig
@@ -50,6 +55,7 @@ class Plan:
     backend: Bridge
     models: dict[str, Scorer]
     sink_partitions: int
+    trial: Trial
 
     @classmethod
     def of(
@@ -60,6 +66,7 @@ class Plan:
         partitions: int,
         backend: Bridge | None = None,
         models: dict[str, Scorer] | None = None,
+        decisions: DecisionLog | None = None,
     ) -> "Plan":
         """Build everything that `settings` describes.
 
@@ -73,6 +80,8 @@ class Plan:
             Number of source partitions.
         backend, models
             If they are there already: who does the arithmetic, and the loaded models by name.
+        decisions
+            What the paths of the models follow, if the run may degrade.
 
         Raises
         ------
@@ -80,7 +89,13 @@ class Plan:
             A stage or metric names a column that there is not, or a model cannot be loaded.
         """
         backend = backend or bridge_of(settings, layout_of(settings))
-        models = ModelFiles(settings).load(backend) if models is None else models
+        models, trial = ModelFiles(settings).load(backend) if models is None else models, Trial()
+        if decisions is not None:
+            safe = get_backend("numpy")
+            models = {
+                name: Routed(model, Scorer(model.model, safe), decisions, trial)
+                for name, model in models.items()
+            }
         known, read = {*columns, *MOTION_FEATURES}, set[str]()
         if "safety" in settings.flows_used:
             known.add(QUARANTINED)
@@ -92,7 +107,7 @@ class Plan:
             ingest=_ingest(settings, partitions, columns=tuple(columns), motion=motion),
             row_stages=stages,
             parts={name: make(settings, given) for name, make in PARTS.items() if name in settings.flows_used},
-            backend=backend, models=models, sink_partitions=settings.sink.partitions,
+            backend=backend, models=models, sink_partitions=settings.sink.partitions, trial=trial,
         )  # fmt: skip
 
     def account(self, batch: Batch) -> Iterator[tuple[str, Output]]:

@@ -99,6 +99,10 @@ class Scorer:
         """Score each row of F columns, (N,) each, null features NaN: as `score`, and on a GPU without a way back."""
         return self._backend.predict_columns(self.model, columns)
 
+    def score_timed(self, columns: Sequence[NDArray[Any]], time_us: NDArray[np.int64]) -> NDArray[np.float32]:  # noqa: ARG002
+        """Score each row of F columns; (N,) event times are for a scorer whose paths change in time."""
+        return self.score_columns(columns)
+
     def explain(self, row: NDArray[np.float32]) -> str:
         """Say in words what stands out in one row of features, shape (F,): at most two that are rarely so far off."""
         deviation = np.array(

@@ -1,6 +1,6 @@
 """What flows between the stages: a batch of events as columns, with the account of where each of them went.
 
-Account: every event that comes in is counted once, as windowed, filtered, late, dead letter or duplicate. A stage that
+Account: every event that comes in is counted once, as windowed, filtered, late, dead letter, duplicate or shed. A stage that
 takes rows out of a batch adds them to the batch's tally and, where they must be kept, to its outputs.
 """
 
@@ -15,7 +15,7 @@ from kernels.schema import Columns
 
 __all__ = ["FATES", "Alerts", "Batch", "DeadLetter", "Late", "Origin", "Output", "Tally", "length", "take"]
 
-FATES = ("windowed", "filtered", "late", "dead_letters", "duplicates")
+FATES = ("windowed", "filtered", "late", "dead_letters", "duplicates", "shed")
 """What can become of an event; the counts of these sum to `events_in`."""
 
 
@@ -123,6 +123,7 @@ class Tally:
     late: int = 0
     dead_letters: int = 0
     duplicates: int = 0
+    shed: int = 0
 
     @property
     def balanced(self) -> bool:

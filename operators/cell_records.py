@@ -32,7 +32,7 @@ _MAX_ROWS = 2**20
 _MAX_COLUMNS = 512
 _HEADERS = ("content-type", "part", "revision")
 _REQUIRED = ("start_us", "end_us", "cx", "cy", "cz", "count")
-_NARROW = {"cx": "<i4", "cy": "<i4", "cz": "<i4", "score": "<f4"}
+_NARROW = {"cx": "<i4", "cy": "<i4", "cz": "<i4", "score": "<f4", "error": "<f4"}
 
 
 def rows_per_record(columns: Columns, *, as_json: bool) -> int:
@@ -68,6 +68,8 @@ def decode_cells(value: bytes, headers: Mapping[str, bytes]) -> Cells:
         raise BadRecord("columns", f"required columns missing: {', '.join(missing)}")
     columns["window"] = np.zeros(size, np.int16)
     columns["revision"] = np.full(size, int(headers["revision"]), np.int32)
+    if "degradation" in headers:
+        columns["degradation"] = np.full(size, int(headers["degradation"]), np.int8)
     return Cells(fields["shard"], columns, [fields["window"]])
 
 

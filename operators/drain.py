@@ -38,6 +38,10 @@ class Drain:
         """Ask the sources to stop."""
         self.requested = True
 
+    def reset(self) -> None:
+        """Let a later start in this process run."""
+        self.requested, self.cut_short = False, 0
+
     def check(self) -> None:
         """Raise StopIteration if the partition that asks shall stop here: its snapshot says where to go on."""
         if self.requested:

@@ -49,6 +49,11 @@ TOPICS = {
 """The topic of each kind of result, before the prefix of the configuration."""
 
 Headers = list[tuple[str, bytes]]
+_IN_HEADERS = {
+    "window",
+    "revision",
+    "degradation",
+}  # or in the value once: they are the same for a whole record
 
 _NO_PART = b"0/0"
 
@@ -141,7 +146,8 @@ def _encode_cells(cells: Cells, json_rows: bool, model: str | None) -> Iterator[
     """Cut the rows by window start: what a record holds must not depend on which windows closed together."""
     start_us, revision = cells.columns["start_us"], cells.columns["revision"]
     window = cells.windows[int(cells.columns["window"][0])]
-    columns = {name: values for name, values in cells.columns.items() if name not in {"window", "revision"}}
+    columns = {name: values for name, values in cells.columns.items() if name not in _IN_HEADERS}
+    level = cells.columns.get("degradation")
     rows = rows_per_record(columns, as_json=json_rows)
     headers: Headers = [("content-type", (JSON_TYPE if json_rows else CELLS_TYPE).encode())]
     headers += [("model", model.encode())] if model else []
@@ -154,6 +160,7 @@ def _encode_cells(cells: Cells, json_rows: bool, model: str | None) -> Iterator[
             value = encode_cells(window, cells.shard, own, as_json=json_rows)
             key = f"{window}/{start_us[first]}/{cells.shard}" + (f"/{part}" if part else "")
             more = [*headers, ("part", b"%d/%d" % (part, parts))]
+            more += [("degradation", b"%d" % level[first])] if level is not None else []
             yield Message("cells", key, key, value, more, int(revision[first]))
 
 

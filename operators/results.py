@@ -37,7 +37,7 @@ _ORDER = {
 } | {name: kind.order for name, kind in FURTHER.items()}
 _WINDOW = ("window", "start_us", "shard")
 _SESSION = ("window", "agent_id", "start_us")
-_NOT_EXACT = {"window", "score", "model", "revision"}
+_NOT_EXACT = {"window", "score", "model", "revision", "degradation", "error"}
 
 
 def read_files(directory: Path) -> dict[str, pa.Table]:
@@ -126,11 +126,13 @@ def _last(table: pa.Table, keys: tuple[str, ...]) -> pa.Table:
 
 
 def digests(cells: pa.Table) -> tuple[str, str]:
-    """Return the digest of the exact columns of a cells table, and the one that covers scores and models as well."""
+    """Return the digest of the exact columns of a cells table, and the one that covers scores, models and levels too."""
     windows, window = _numbered(cells["window"])
     models, model = _numbered(cells["model"])
     exact = {n: cells[n].to_numpy() for n in cells.column_names if n not in _NOT_EXACT} | {"window": window}
     scored = exact | {"score": cells["score"].to_numpy(), "model": model}
+    if "degradation" in cells.column_names:
+        scored["degradation"] = cells["degradation"].to_numpy()
     return digest(exact, windows), digest(scored, windows, models)
 
 

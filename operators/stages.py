@@ -56,7 +56,7 @@ def score_rows(scorer: Scorer) -> RowStage:
 
     def stage(batch: Batch) -> Batch:
         columns = _features(batch.columns, scorer)
-        scores = scorer.score_columns(columns)
+        scores = scorer.score_timed(columns, batch.columns["time_us"])
         batch.columns = batch.columns | {"score": scores}
         alerts = agent_alerts(batch, scores, columns, scorer)
         if alerts is not None:
@@ -92,7 +92,7 @@ def score_cells(scorer: Scorer) -> CellStage:
 
     def stage(cells: Cells) -> tuple[Cells, Alerts | None]:
         columns = _features(cells.columns | cell_features(cells.columns), scorer)
-        scores = scorer.score_columns(columns)
+        scores = scorer.score_timed(columns, cells.columns["start_us"])
         cells.columns = cells.columns | {"score": scores}
         return cells, cell_alerts(cells, scores, columns, scorer)
 

@@ -95,6 +95,14 @@ def collect(
         "events_per_s": round(tally.events_in / seconds, 1) if seconds else 0.0,
         "backend": plan.backend.name,
         "provider": plan.backend.provider,
-        "level": "none",
+        "level": _level(made),
     }
     return write_summary(directory, tally, tables, known | (more or {}))
+
+
+def _level(made: "Assembled") -> str:
+    """Return the highest level of the run."""
+    from service.degrade.ladder import Level
+
+    decisions = made.decisions.schedule.decisions if made.decisions is not None else []
+    return Level(max((decision.level for decision in decisions), default=0)).name.lower()

@@ -82,6 +82,8 @@ class Console:
         table.add_column("where")
         for name in ("windowed", "filtered", "late", "dead_letters", "duplicates"):
             table.add_row(name.replace("_", " "), f"{summary[name]:,}", places.get(name, ""))
+        if summary["shed"]:
+            table.add_row("shed", f"{summary['shed']:,}", places.get("decisions", ""))
         table.add_section()
         for name in ("cells", "sessions", *KINDS, "alerts"):
             if name in summary:

@@ -1,7 +1,10 @@
 """One run of the flows: the start-up in numbered steps, the engine, and the end."""
 
+import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from bytewax.testing import run_main
@@ -14,6 +17,9 @@ from operators.drain import DRAIN
 from operators.file_sink import clear_parts
 from service.collect import collect, places
 from service.console import Console
+from service.degrade.emergency import archive_unread
+from service.degrade.governed import Governed, governed
+from service.degrade.keeping import keep_running
 from service.engine import engine
 from service.feed import tell
 from service.limits import watched_limits
@@ -44,6 +50,8 @@ class Job:
         Who is told.
     given
         An opened input to read in place of the source that `settings` names.
+    obeys
+        The decisions of another run, to be done again; None: those of its own, if it may degrade.
     """
 
     settings: Settings
@@ -51,6 +59,8 @@ class Job:
     until_end: bool
     console: Console
     given: Input | None = None
+    obeys: Path | None = None
+    _governed: Governed | None = field(default=None, init=False)
 
     def run(self) -> dict[str, Any]:
         """Run to the end of the source, and say what came out and where; return the summary.
@@ -75,15 +85,18 @@ class Job:
         self.settings.sink.directory.mkdir(parents=True, exist_ok=True)
         if self.settings.recovery.directory is None:
             clear_parts(self.settings.sink.directory)
-            summary = self._run({})
+            with governed(self.settings, self.obeys, sink=self.sink) as self._governed:
+                summary = self._run({})
             clear_parts(self.settings.sink.directory)
             return summary or {}
-        files = self.sink == "files"
+        files, stopped = self.sink == "files", threading.Event()
         store = Store.open(self.settings, writers=1, files=files)
         try:
-            store.roll_back()
-            with stop_signals(DRAIN.request):
-                summary = self._run(store.engine_options())
+            with (
+                stop_signals(lambda: _stop(stopped)),
+                governed(self.settings, self.obeys, sink=self.sink, store=store) as self._governed,
+            ):
+                summary = self._kept(store, stopped)
             if summary is None:
                 self.console.say(
                     "stopped before the end, nothing is lost: the same command goes on from here"
@@ -94,13 +107,34 @@ class Job:
         finally:
             store.close()
 
+    def _kept(self, store: Store, stopped: threading.Event) -> dict[str, Any] | None:
+        """Run, and where it may degrade go on after failures."""
+        found = self._governed
+        if found is None or found.governor is None:
+            return self._resumed(store)
+        return keep_running(
+            lambda: self._resumed(store),
+            governor=found.governor, progress=store.progress, stopped=stopped, tell=self.console.say,
+            archive=partial(archive_unread, self.settings),
+        )  # fmt: skip
+
+    def _resumed(self, store: Store) -> dict[str, Any] | None:
+        store.roll_back()
+        return self._run(store.engine_options())
+
     def _run(self, options: dict[str, Any]) -> dict[str, Any] | None:
         """Return the summary; None if the run was stopped before its end."""
-        made = start(self.settings, self.console, sink=self.sink, until_end=self.until_end, given=self.given)
+        found = self._governed
+        made = start(
+            self.settings, self.console, sink=self.sink, until_end=self.until_end, given=self.given,
+            decisions=found.decisions if found else None,
+        )  # fmt: skip
         directory, start_s = self.settings.sink.directory, time.perf_counter()
         fence(made.sink)
         tell(self.settings, made, 0)
-        with watched(self.settings, made, sink=self.sink) as address:
+        with watched(
+            self.settings, made, sink=self.sink, governor=found.governor if found else None
+        ) as address:
             if address is not None:
                 self.console.step("http", f"{address}/metrics and /health")
             with (
@@ -119,3 +153,8 @@ class Job:
     def _alert(self, words: str) -> None:
         self.console.say(words)
         log("limit_alert", level="warning", message=words)
+
+
+def _stop(stopped: threading.Event) -> None:
+    stopped.set()
+    DRAIN.request()

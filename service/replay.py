@@ -51,6 +51,9 @@ def command(  # noqa: PLR0917 (each is an option of the command line)
         Path | None, typer.Option(help="Folder of the results (default: replay, in that of a run).")
     ] = None,
     prefix: Annotated[str | None, typer.Option(help="Results into topics with this prefix instead.")] = None,
+    decisions: Annotated[
+        Path | None, typer.Option(help="decisions.jsonl of a run that degraded: do less where that did.")
+    ] = None,
     into: Annotated[str | None, typer.Option(help="The events back into this topic, and no results.")] = None,
     flows: Flows = None,
     profile: Profile = "flights",
@@ -79,7 +82,9 @@ def command(  # noqa: PLR0917 (each is an option of the command line)
         said = f"{summary['events']:,} events and {summary['dead_letters']:,} dead letters into {into}"
     else:
         own = namespace(settings, out=out, prefix=prefix)
-        summary = replay(own, given, again, sink="files" if prefix is None else "kafka", console=console)
+        summary = replay(
+            own, given, again, sink="files" if prefix is None else "kafka", console=console, obeys=decisions
+        )
         said = f"in {own.sink.directory}: summary.json"
     print(json.dumps(summary) if as_json else said)
 
@@ -107,7 +112,13 @@ def namespace(settings: "Settings", *, out: Path | None, prefix: str | None) -> 
 
 
 def replay(
-    settings: "Settings", given: "ReplayInput", again: "Again", *, sink: str, console: "Console"
+    settings: "Settings",
+    given: "ReplayInput",
+    again: "Again",
+    *,
+    sink: str,
+    console: "Console",
+    obeys: Path | None = None,
 ) -> dict[str, Any]:
     """Run an opened input through the flow into the outputs of `settings`; return the summary.
 
@@ -116,7 +127,7 @@ def replay(
     from kernels.lateness import END_US, START_US
     from service.job import Job
 
-    summary = Job(settings, sink=sink, until_end=True, console=console, given=given).run()
+    summary = Job(settings, sink=sink, until_end=True, console=console, given=given, obeys=obeys).run()
     from_us = again.span.from_us if again.span.from_us > START_US else None
     to_us = again.span.to_us if again.span.to_us < END_US else None
     if from_us is None and to_us is None:

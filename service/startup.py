@@ -23,19 +23,26 @@ from flows.settings.system import FLOWS
 from flows.sources import Input
 from kernels.scorer import Scorer
 from kernels.simulate import exponential_levels
+from operators.decisions import DecisionLog
 from service.console import Console
 
 __all__ = ["start"]
 
 
 def start(
-    settings: Settings, console: Console, *, sink: str, until_end: bool, given: Input | None = None
+    settings: Settings,
+    console: Console,
+    *,
+    sink: str,
+    until_end: bool,
+    given: Input | None = None,
+    decisions: DecisionLog | None = None,
 ) -> Assembled:
     """Do the steps and return the assembled flow.
 
     Parameters
     ----------
-    settings, sink, until_end, given
+    settings, sink, until_end, given, decisions
         As of `flows.assemble.assemble`.
     console
         Who is told.
@@ -55,7 +62,10 @@ def start(
         models = ModelFiles(settings).load(backend)
         said.append(_models(settings, models))
     with console.starting("flows") as said:
-        made = assemble(settings, sink=sink, until_end=until_end, given=given, backend=backend, models=models)
+        made = assemble(
+            settings, sink=sink, until_end=until_end, given=given, backend=backend, models=models,
+            decisions=decisions,
+        )  # fmt: skip
         said.append(f"{_flow(made.input, made.plan)} -> {sink}")
     with console.starting("services") as said:
         said.append(_services(made.plan))

@@ -22,8 +22,10 @@ from flows.settings.root import Settings
 from flows.sinks import fence
 from kernels.errors import AuraError
 from operators.batch import Tally
+from operators.decisions import FILE, DecisionLog
 from operators.drain import DRAIN
 from service.collect import collect, places
+from service.degrade.governed import governed
 from service.engine import engine
 from service.feed import tell
 from service.limits import watched_limits
@@ -78,7 +80,9 @@ class Work:
 
     def _obey(self, order: dict[str, Any], made: Assembled | None, channel: Channel) -> Assembled:
         if made is None:
-            made = assemble(self.settings, sink=self.sink, until_end=self.until_end)
+            made = assemble(
+                self.settings, sink=self.sink, until_end=self.until_end, decisions=self._decisions()
+            )
             channel.say({"say": "ready"})
         elif order["do"] == "run":
             channel.say({"say": "over"} | self._run(made, channel, **order["as"]))
@@ -103,10 +107,19 @@ class Work:
             watched_limits(
                 self.settings, made, lambda words: log("limit_alert", level="warning", message=words)
             ),
-            watched_member(self.settings, made, self.store.directory, process),
+            governed(self.settings, None, sink=self.sink, store=self.store, who=str(process)) as found,
+            watched_member(
+                self.settings, made, self.store.directory, process, found.governor if found else None
+            ),
         ):
             cluster_main(made.flow, addresses, process, **self.store.engine_options())  # type: ignore[no-untyped-call]
         return {"complete": DRAIN.cut_short == 0, "account": asdict(made.account)}
+
+    def _decisions(self) -> DecisionLog | None:
+        """Return what the run obeys, if it may degrade."""
+        if not self.settings.degradation.enabled:
+            return None
+        return DecisionLog(self.store.directory / "store" / FILE, self.settings.border_us)
 
     def _collect(self, made: Assembled, seconds: float, account: dict[str, int]) -> dict[str, Any]:
         directory = self.settings.sink.directory

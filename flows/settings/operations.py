@@ -1,13 +1,14 @@
-"""How others see the running program: its HTTP server, its log, its traces."""
+"""How others see the running program: its HTTP server, its log, its traces; and when it does less."""
 
 from ipaddress import ip_address
+from math import inf
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 
-from flows.settings.types import Section
+from flows.settings.types import SECOND_US, PositiveDuration, Section
 
-__all__ = ["Http", "Log", "Tracing"]
+__all__ = ["Degradation", "Http", "Log", "Tracing"]
 
 
 class Http(Section):
@@ -44,3 +45,35 @@ class Tracing(Section):
 
     endpoint: Annotated[str, Field(pattern=r"^https?://")] | None = None
     sample: Annotated[float, Field(gt=0, le=1)] = 0.01
+
+
+_Thresholds = tuple[float | None, float | None, float | None, float | None]
+
+
+class Degradation(Section):
+    """When less is done than could be: thresholds of each signal for minor, major, critical, emergency; None: never.
+
+    `latency_s` is from when a window was passed to its results, `lag_s` the clock minus the watermark (for events of now
+    alone), `memory` the share of the limit that is used, `errors` dead letters and failures by event, `failed` the number
+    of components that have failed.
+    """
+
+    enabled: bool = False
+    stay: PositiveDuration = 30 * SECOND_US
+    every: PositiveDuration = SECOND_US
+    latency_s: _Thresholds = (1.0, 5.0, 30.0, None)
+    lag_s: _Thresholds = (None, None, None, None)
+    memory: _Thresholds = (0.8, 0.9, 0.95, 0.98)
+    errors: _Thresholds = (0.01, 0.05, 0.2, None)
+    failed: _Thresholds = (0.5, None, 1.5, None)
+
+    @property
+    def thresholds(self) -> dict[str, tuple[float, float, float, float]]:
+        """By signal; infinity for never."""
+        found = {}
+        for name in ("latency_s", "lag_s", "memory", "errors", "failed"):
+            minor, major, critical, emergency = (
+                inf if each is None else each for each in getattr(self, name)
+            )
+            found[name] = minor, major, critical, emergency
+        return found

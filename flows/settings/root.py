@@ -49,6 +49,7 @@ class Settings(BaseSettings):
     http: operations.Http = Field(default_factory=operations.Http)
     log: operations.Log = Field(default_factory=operations.Log)
     tracing: operations.Tracing = Field(default_factory=operations.Tracing)
+    degradation: operations.Degradation = Field(default_factory=operations.Degradation)
     dashboard: system.Dashboard = Field(default_factory=system.Dashboard)
     simulate: people.Simulate = Field(default_factory=people.Simulate)
     population: agents.Population = Field(default_factory=agents.Population)
@@ -83,6 +84,11 @@ class Settings(BaseSettings):
         return tuple(
             t.to_window(n, agents=agents) for n, t in self._used() if isinstance(t, analysis.WindowSettings)
         )
+
+    @property
+    def border_us(self) -> int:
+        """Distance of the borders of event time at which a decision can take effect."""
+        return min(window.slide_us for window in self.windows_used)
 
     @property
     def sessions_used(self) -> tuple[SessionWindow, ...]:

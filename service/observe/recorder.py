@@ -18,8 +18,11 @@ from typing import Any
 import numpy as np
 
 from kernels.lateness import END_US
+from kernels.schema import MAX_LEVEL
 from operators.batch import FATES, Alerts, Batch, DeadLetter, Late, Tally
 from operators.cells import Cells
+from operators.result import Result
+from operators.session import Sessions
 from operators.wrap import Call, Site
 
 __all__ = ["BOUNDS_S", "Recorder", "Timing"]
@@ -89,10 +92,12 @@ class Recorder:
         self.events, self.late = 0, 0
         self.fates: Counter[str] = Counter(dict.fromkeys(FATES, 0))
         self.results: Counter[str] = Counter()
-        self.violations: Counter[str] = Counter()
         self.dead_letters: Counter[tuple[str, str]] = Counter()
         self.failures: Counter[str] = Counter()
         self.partitions: dict[int, Any] = {}
+        self.agents: dict[tuple[int, str], int] = {}
+        self.violations: Counter[str] = Counter()
+        self.phi_nats: float | None = None
         self._watermarks: dict[int, int] = {}
         self._passed_us, self._passed_s = [-END_US], [0.0]
         self._left_s: float | None = None
@@ -103,6 +108,11 @@ class Recorder:
         """Least watermark of the partitions read here; None while there is none, or all are at their end."""
         least = min(self._watermarks.values(), default=END_US)
         return least if -END_US < least < END_US else None
+
+    @property
+    def errors(self) -> int:
+        """Dead letters, and exceptions that left a step."""
+        return sum(self.dead_letters.values()) + sum(self.failures.values())
 
     def around(self, site: Site, call: Call) -> Call:
         """Return `call`, recorded; only what works on batches is."""
@@ -198,11 +208,23 @@ class Recorder:
             self.late += len(value.offset)
         elif isinstance(value, Alerts):
             self.results["alerts"] += len(value.rows)
-        else:
-            kind = getattr(value, "kind", type(value).__name__.lower())
-            self.results[kind] += len(value)
-            if kind == "violations":
-                self.violations.update(value.columns["invariant"].tolist())
+        elif isinstance(value, Result):
+            self.results[value.kind] += len(value)
+            self._domain(value)
+        elif isinstance(value, Sessions):
+            self.results["sessions"] += len(value)
+
+    def _domain(self, result: Result) -> None:
+        """Note what the results of a part say."""
+        columns = result.columns
+        if result.kind == "agents":
+            shard = result.id.rpartition("/")[2]
+            for level, count in enumerate(np.bincount(columns["level"], minlength=MAX_LEVEL + 1).tolist()):
+                self.agents[level, shard] = count
+        elif result.kind == "violations":
+            self.violations.update(columns["invariant"].tolist())
+        elif result.kind == "emergence" and len(result):
+            self.phi_nats = float(columns["phi_nats"][-1])
 
     def _completed(self, cells: Cells, now_s: float) -> None:
         """Record how long after the sources passed it the last window of `cells` came to the sink."""

@@ -10,11 +10,13 @@ from prometheus_client import generate_latest
 from flows.assemble import Assembled
 from flows.settings.root import Settings
 from operators.wrap import wrap
+from service.degrade.governor import Governor
 from service.health.running import Running
 from service.observe.http import address_of, application, bind, serving
 from service.observe.metrics import Metrics, memory_limit_bytes, registry_of
 from service.observe.recorder import Recorder
 from service.observe.shared import publishing
+from service.observe.sources import bridge_metrics, domain_metrics, no_degradation, no_fallbacks
 
 __all__ = ["FOLDER", "watched", "watched_member"]
 
@@ -23,28 +25,44 @@ FOLDER = "metrics"
 
 
 @contextmanager
-def watched(settings: Settings, made: Assembled, *, sink: str) -> Iterator[str | None]:
-    """Trace, record and serve what `settings` asks for while the block runs; yield the server's address, if there is one."""
+def watched(
+    settings: Settings, made: Assembled, *, sink: str, governor: Governor | None = None
+) -> Iterator[str | None]:
+    """Trace, record and serve what `settings` asks for while the block runs; yield the server's address, if there is one.
+
+    A governor is told of the flow.
+    """
     with traced(settings, made):
+        if settings.http.port is None and governor is None:
+            yield None
+            return
+        recorder, metrics = recorded(settings, made, governor)
         if settings.http.port is None:
             yield None
             return
-        recorder, metrics = _recorded(settings, made)
-        text = partial(generate_latest, registry_of(metrics))
-        app = application(text, Running(settings, recorder, sink=sink), settings.http.plain_token)
+        text, more = (
+            partial(generate_latest, registry_of(metrics)),
+            governor.report if governor else no_fallbacks,
+        )
+        app = application(text, Running(settings, recorder, sink=sink, more=more), settings.http.plain_token)
         listener = bind(settings.http)
         with serving(app, listener):
             yield address_of(listener)
 
 
 @contextmanager
-def watched_member(settings: Settings, made: Assembled, directory: Path, process: int) -> Iterator[None]:
+def watched_member(
+    settings: Settings, made: Assembled, directory: Path, process: int, governor: Governor | None = None
+) -> Iterator[None]:
     """Do the same for one process of a cluster, whose supervisor serves what `directory` tells of all of them."""
     with traced(settings, made):
+        if settings.http.port is None and governor is None:
+            yield
+            return
+        _, metrics = recorded(settings, made, governor)
         if settings.http.port is None:
             yield
             return
-        _, metrics = _recorded(settings, made)
         with publishing(registry_of(metrics), directory / FOLDER, process):
             yield
 
@@ -62,9 +80,14 @@ def traced(settings: Settings, made: Assembled) -> Iterator[None]:
         yield
 
 
-def _recorded(settings: Settings, made: Assembled) -> tuple[Recorder, Metrics]:
+def recorded(settings: Settings, made: Assembled, governor: Governor | None) -> tuple[Recorder, Metrics]:
+    """Return the recorder of a flow, which is in it from now on, and its metrics."""
     recorder = Recorder({window.name: window.lateness_us for window in settings.windows_used})
     wrap(made.flow, recorder.around)
     recorder.watch_gc()
+    if governor is not None:
+        governor.attach(recorder, made.plan)
+    sources = (bridge_metrics(made.plan.backend.calls), partial(domain_metrics, recorder))
     limit_bytes = memory_limit_bytes(settings.limits.memory_gib)
-    return recorder, Metrics(recorder, made.plan, limit_bytes=limit_bytes)
+    level = governor.metrics if governor is not None else no_degradation
+    return recorder, Metrics(recorder, made.plan, limit_bytes=limit_bytes, sources=(*sources, level))

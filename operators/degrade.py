@@ -1,0 +1,153 @@
+"""A flow that does less where it has been decided to: put around the engine's calls, so that without it nothing is there.
+
+    source     from `major` on nine agents in ten are left out, by their hash; they are counted as shed
+    cells      of windows over a sample counts and sums are multiplied by ten and given their relative standard `error`; a
+               window that is half sampled is left out, since its counts would mean nothing; every row has the level that
+               was the highest in its window, in the column `degradation`
+    parts      from `critical` on none but the cells get events
+    sink       from `minor` on results of the kinds in `OPTIONAL` are left out, all but one tick in so many
+
+Everything follows from event time and the decisions, so it comes out the same however often it is done.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels.lateness import END_US, START_US
+from kernels.sampling import in_sample, relative_error
+from operators.batch import Batch, take
+from operators.cells import Cells
+from operators.closing import Closed
+from operators.decisions import DecisionLog, Schedule
+from operators.result import Result
+from operators.wrap import Call, Site
+
+__all__ = ["CRITICAL", "MAJOR", "MINOR", "OPTIONAL", "SAMPLE", "Degrade"]
+
+MINOR, MAJOR, CRITICAL = 1, 2, 3
+SAMPLE = 10
+"""One agent in so many."""
+OPTIONAL = {"agents": 0, "fields": 4}
+"""Kinds of results that are optional: one tick in so many is kept; 0: none."""
+
+
+class Degrade:
+    """Puts the decisions of a log into effect.
+
+    Parameters
+    ----------
+    log
+        The decisions.
+    window_us
+        Length of each window, by name.
+    gated
+        First steps of the parts that go without events from `critical` on.
+    tick_us
+        Between two results of a part.
+    """
+
+    def __init__(
+        self, log: DecisionLog, window_us: dict[str, int], *, gated: Collection[str], tick_us: int
+    ) -> None:
+        self._log, self._window_us, self._gated, self._tick_us = log, window_us, frozenset(gated), tick_us
+        self._schedule, self._next_us = Schedule(), START_US
+
+    def around(self, site: Site, call: Call) -> Call:
+        """Return what is called in place of `call`."""
+        if site.method == "next_batch":
+            return lambda: [self.shed(batch) for batch in call()]
+        if (site.step, site.method) == ("cells", "map"):
+            return lambda items: self._levelled(call(self._scaled(items)))
+        if site.method == "map" and site.step in self._gated:
+            return lambda items: call([self.gate(item) for item in items])
+        if site.method == "write_batch":
+            return lambda values: call([value for value in values if self.keeps(value)])
+        return call
+
+    def shed(self, batch: Batch) -> Batch:
+        """Leave out the agents that are not in the sample, in the time that is sampled; pass borders."""
+        if self._next_us <= batch.watermark_us < END_US:
+            self._schedule, self._next_us = self._log.cross(batch.watermark_us)
+        if not len(self._schedule) or not len(batch):
+            return batch
+        sampled = self._schedule.levels(batch.columns["time_us"]) >= MAJOR
+        if sampled.any():
+            batch.tally.shed += batch.keep(~sampled | in_sample(batch.columns["agent_id"], SAMPLE))
+        return batch
+
+    def gate(self, batch: Batch) -> Batch:
+        """Return a batch without the events of critical times, for a part that is not needed then."""
+        if not len(self._schedule) or not len(batch):
+            return batch
+        critical = self._schedule.levels(batch.columns["time_us"]) >= CRITICAL
+        if not critical.any():
+            return batch
+        behind_us = None if batch.behind_us is None else batch.behind_us[~critical]
+        return replace(batch, columns=take(batch.columns, ~critical), behind_us=behind_us)
+
+    def keeps(self, value: Any) -> bool:
+        """Return whether an output goes out."""
+        if not isinstance(value, Result) or value.kind not in OPTIONAL or not len(value):
+            return True
+        time_us, one_in = int(value.columns["time_us"][0]), OPTIONAL[value.kind]
+        if self._log.schedule.at(time_us).level < MINOR:
+            return True
+        return one_in > 0 and time_us // self._tick_us % one_in == 0
+
+    def _scaled(self, items: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
+        schedule = self._log.schedule
+        if not len(schedule):
+            return items
+        return [
+            (key, self._scale(each, schedule) if isinstance(each, Closed) else each) for key, each in items
+        ]
+
+    def _scale(self, closed: Closed, schedule: Schedule) -> Closed:
+        """Return the sums of whole windows: those of a sample multiplied, those of both left out."""
+        length_us = self._window_us[closed.window]
+        worst = _by_start(closed.start_us, lambda start_us: schedule.worst(start_us, start_us + length_us))
+        least = _by_start(closed.start_us, lambda start_us: schedule.least(start_us, start_us + length_us))
+        mixed = (worst >= MAJOR) & (least < MAJOR)
+        if mixed.any():
+            kept = np.flatnonzero(~mixed)
+            agents = None if closed.agents is None else closed.agents[kept]
+            closed = closed._replace(
+                start_us=closed.start_us[kept], rank=closed.rank[kept], agents=agents,
+                ints=closed.ints[:, kept], floats=closed.floats[:, kept], revision=closed.revision[kept],
+            )  # fmt: skip
+            worst = worst[kept]
+        times = np.where(worst >= MAJOR, SAMPLE, 1)
+        agents = None if closed.agents is None else closed.agents * times
+        return closed._replace(ints=closed.ints * times, agents=agents)
+
+    def _levelled(self, found: Any) -> list[tuple[str, Any]]:
+        """Return results, each row with its level, and where it is an estimate with its error."""
+        outputs, schedule = list(found), self._log.schedule
+        for _, cells in outputs:
+            if isinstance(cells, Cells):
+                cells.columns = cells.columns | _columns(cells, schedule)
+        return outputs
+
+
+def _columns(cells: Cells, schedule: Schedule) -> dict[str, NDArray[Any]]:
+    if not len(schedule):
+        return {"degradation": np.zeros(len(cells), np.int8)}
+    start_us = cells.columns["start_us"]
+    length_us = int(cells.columns["end_us"][0] - start_us[0]) if len(cells) else 0
+    level = _by_start(start_us, lambda start: schedule.worst(start, start + length_us))
+    found: dict[str, NDArray[Any]] = {"degradation": level.astype(np.int8)}
+    if np.any(level >= MAJOR):
+        agents = cells.columns["agents"]
+        seen = np.where(agents > 0, agents, cells.columns["count"]) // SAMPLE
+        found["error"] = np.where(level >= MAJOR, relative_error(seen, SAMPLE), 0).astype(np.float32)
+    return found
+
+
+def _by_start(start_us: NDArray[np.int64], of: Callable[[int], int]) -> NDArray[np.int64]:
+    """Return (K,) what `of` says of each of (K,) starts, asked once for each different one."""
+    starts, place = np.unique(start_us, return_inverse=True)
+    return np.array([of(int(start)) for start in starts], np.int64)[place]

@@ -1,0 +1,53 @@
+"""What a run that may degrade is given: the log of its decisions, and the governor that makes them."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from flows.settings.root import Settings
+from operators.decisions import FILE, DecisionLog
+from service.degrade.governor import Governor
+from service.degrade.publisher import Publisher
+from service.recovery import Store
+
+__all__ = ["Governed", "governed"]
+
+
+@dataclass(frozen=True)
+class Governed:
+    """The decisions that are obeyed, and who makes them; nobody where those of another run are."""
+
+    decisions: DecisionLog
+    governor: Governor | None = None
+
+
+@contextmanager
+def governed(
+    settings: Settings, obeys: Path | None, *, sink: str, store: Store | None = None, who: str = "0"
+) -> Iterator[Governed | None]:
+    """Watch and decide while the block runs; None where the run does everything whatever happens.
+
+    The log lies in the recovery store, whose life it shares, or else beside the results; there is a copy beside the results
+    at the end.
+    """
+    if obeys is not None:
+        yield Governed(DecisionLog(obeys, settings.border_us, obeyed=True))
+        return
+    if not settings.degradation.enabled:
+        yield None
+        return
+    beside = settings.sink.directory / FILE
+    if store is None:
+        for path in settings.sink.directory.glob(f"{beside.stem}.*"):
+            path.unlink()
+    log = DecisionLog(beside if store is None else store.directory / "store" / FILE, settings.border_us)
+    publisher = None
+    if "kafka" in (settings.input.source, sink):
+        publisher = Publisher(settings.kafka.client_options(), settings.kafka.prefix)
+    governor = Governor(settings, log, publisher=publisher, who=who)
+    with governor.watching():
+        yield Governed(log, governor)
+    if log.path != beside and log.path.exists():
+        shutil.copyfile(log.path, beside)

@@ -1,0 +1,65 @@
+"""Tells the brokers: decisions into aura.control, each in its order, and what the flow's health is into aura.health.
+
+A broker that does not answer must not hold anybody up, so a breaker stands before it: after five failures in a row nothing is
+tried for 30 s. Decisions that could not be told wait; the log has them in any case. A decision may be told twice after a
+restart: the last one about a border counts, and they say the same.
+"""
+
+import json
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+import pybreaker
+
+from kernels.errors import AuraError
+from operators.decisions import Decision, encode
+from service.sender import Sender
+
+__all__ = ["CONTROL", "HEALTH", "Publisher"]
+
+CONTROL, HEALTH = "aura.control", "aura.health"
+_FAILURES, _PAUSE_S = 5, 30
+_ANSWER_MS = 2_000
+_JSON = {"content-type": "application/json"}
+
+
+class Publisher:
+    """Of one process.
+
+    Parameters
+    ----------
+    options
+        Of the connection.
+    prefix
+        Before the names of the topics.
+    """
+
+    def __init__(self, options: Mapping[str, Any], prefix: str) -> None:
+        self._options, self._prefix = {**options, "bootstrap_timeout_ms": _ANSWER_MS}, prefix
+        self._waiting: deque[Decision] = deque()
+        self._breaker = pybreaker.CircuitBreaker(fail_max=_FAILURES, reset_timeout=_PAUSE_S)
+        self.failure = ""
+
+    def tell(self, decision: Decision) -> None:
+        """Take in a decision, to be told with the next `flush`."""
+        self._waiting.append(decision)
+
+    def flush(self, health: Mapping[str, Any]) -> bool:
+        """Tell what waits, and the health; return whether a broker took it."""
+        try:
+            self._breaker.call(self._send, health)
+        except (AuraError, pybreaker.CircuitBreakerError) as error:
+            self.failure = self.failure or str(error)
+            return False
+        self.failure = ""
+        return True
+
+    def _send(self, health: Mapping[str, Any]) -> None:
+        told = list(self._waiting)
+        with Sender(self._options) as sender:
+            for decision in told:
+                sender.send(self._prefix + CONTROL, 0, (b"level", encode(decision)), _JSON)
+            sender.send(self._prefix + HEALTH, 0, (b"flow", json.dumps(health).encode()), _JSON)
+        for _ in told:
+            self._waiting.popleft()
