@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from flows.settings.root import Settings
 from kernels.aggregate import Layout
+from kernels.backend import get_backend
 from kernels.consensus import Ballot
 from kernels.grid import Grid
 from kernels.metric import MAX_BATCH_EVENTS, Metric
@@ -12,7 +13,7 @@ from kernels.shards import ShardMap
 from operators.bridge import Bridge
 from operators.bridge_paths import Samples, open_bridge
 
-__all__ = ["bridge_of", "typical_calls"]
+__all__ = ["bridge_of", "check_backends", "typical_calls"]
 
 _SPREADS = (
     np.sqrt(np.array([2.0, 3.0, 5.0, 7.0, 11.0])) % 1
@@ -27,6 +28,18 @@ def bridge_of(settings: Settings, layout: Layout) -> Bridge:
     rows = min(settings.input.batch_rows, MAX_BATCH_EVENTS)
     kernels = settings.kernels
     return open_bridge(kernels.backend, kernels.per_kernel, lambda: typical_calls(grid, shards, layout, rows))
+
+
+def check_backends(settings: Settings) -> None:
+    """Refuse to begin on a backend that was asked for and is not there; once a run goes on, its place is taken.
+
+    Raises
+    ------
+    ConfigError
+        This machine cannot run it.
+    """
+    for name in {settings.kernels.backend, *settings.kernels.per_kernel.values()} - {"auto"}:
+        get_backend(name)
 
 
 def typical_calls(grid: Grid, shards: ShardMap, layout: Layout, rows: int) -> Samples:

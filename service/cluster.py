@@ -66,6 +66,7 @@ def run(  # noqa: PLR0917 (each is an option of the command line)
         return
     if restart not in ("left", "all"):
         raise ConfigError(f"--restart {restart!r}: allowed are left and all")
+    from flows.bridge import check_backends
     from flows.models import ModelFiles
     from service.console import Console
     from service.observe.front import cluster_front
@@ -77,6 +78,7 @@ def run(  # noqa: PLR0917 (each is an option of the command line)
     given = {"input.source": source, "sink.directory": out, "kernels.backend": backend, "input.as_is": as_is}
     given |= {"flows": flows_of(flows), "recovery.directory": recovery}
     settings = with_directory(settings_of(profile, set_, given))
+    check_backends(settings)
     ModelFiles(settings).check()  # here, once for all processes, which are forked from this one
     console, files = Console(quiet=as_json), sink == "files"
     configure_logs(settings.log)

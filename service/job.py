@@ -9,6 +9,7 @@ from typing import Any
 
 from bytewax.testing import run_main
 
+from flows.bridge import check_backends
 from flows.settings.root import Settings
 from flows.sinks import fence
 from flows.sources import Input
@@ -82,6 +83,7 @@ class Job:
 
     def _whole(self) -> dict[str, Any]:
         """Return the summary, with the recovery store if there is to be one."""
+        check_backends(self.settings)
         self.settings.sink.directory.mkdir(parents=True, exist_ok=True)
         if self.settings.recovery.directory is None:
             clear_parts(self.settings.sink.directory)

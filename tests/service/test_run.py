@@ -246,3 +246,12 @@ def test_the_engine_runs_the_same_flow(flights: tuple[dict[str, Any], Path], tmp
     assert "combine" in done.stdout
     summary = json.loads(aura("collect", "--out", str(tmp_path), "--json").stdout)
     assert summary["digest"] == flights[0]["digest"]
+
+
+def test_a_gpu_that_is_asked_for_and_not_there_is_refused(tmp_path: Path) -> None:
+    """The run does not begin on another backend in silence: the message says what to use."""
+    if Path("/dev/nvidia0").exists():
+        pytest.skip("there is one")
+    refused = aura("run", "--backend", "onnx-cuda", "--out", str(tmp_path / "out"), check=False)
+    assert refused.returncode == 2
+    assert "Use the backend numpy or onnx-cpu" in refused.stderr
