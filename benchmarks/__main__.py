@@ -8,6 +8,8 @@ from pathlib import Path
 from benchmarks import (
     bridge,
     cluster,
+    emergence,
+    fields,
     flow,
     growth,
     kafka_latency,
@@ -33,6 +35,8 @@ ROWS: dict[str, Callable[[Effort], Iterator[Row]]] = {
     "kafka": kafka_rates.rows,
     "latency": kafka_latency.rows,
     "scoring": scoring.rows,
+    "fields": fields.rows,
+    "emergence": emergence.rows,
     "bridge": bridge.rows,
     "memory": memory.rows,
     "growth": growth.rows,

@@ -90,6 +90,7 @@ def populations(settings: Settings, partitions: int) -> Callable[[int], Populati
             world_max_m=world.max_m,
             tick_us=simulate.tick,
             start_us=SIMULATION_START_US,
+            coupling=simulate.coupling,
         )
 
     return make

@@ -142,28 +142,29 @@ class Fields:
 
     def step(self, deposits: Deposits) -> None:
         """Move all layers by one step, with the marks that were left in it."""
-        marks = deposits.units.astype(np.float32)
+        marks = self.config.lattice.zeros()
+        marks[deposits.node] = deposits.units
         marks *= np.float32(1 / UNIT)
-        self._spread(deposits.node, marks)
+        self._spread(marks)
         if "gradient" in self.config.layers:
             self._form.gradient(self.pheromone, self.config.lattice, self.gradient)
         if "potential" in self.config.layers:
-            self._attract(deposits.node, marks, int(deposits.units.sum()) / UNIT)
+            self._attract(marks, int(deposits.units.sum()) / UNIT)
         if "information" in self.config.layers:
             self._mix.step(deposits.mark, deposits.agents)
 
-    def _spread(self, node: NDArray[np.int64], marks: NDArray[np.float32]) -> None:
+    def _spread(self, marks: Line) -> None:
         """Move the pheromone."""
         self._form.diffuse(self.pheromone, self.config.diffusion, self._spare)
         self.pheromone, self._spare = self._spare, self.pheromone
-        self.pheromone[node] += marks
+        self.pheromone += marks
         self.config.lattice.close(self.pheromone)
 
-    def _attract(self, node: NDArray[np.int64], marks: NDArray[np.float32], total: float) -> None:
+    def _attract(self, marks: Line, total: float) -> None:
         """Move the potential; `total` is the sum of the marks, exactly."""
         config = self.config
         self._presence *= self._fade
-        self._presence[node] += marks
+        self._presence += marks
         source = self._presence * np.float32(1 / math.prod(config.lattice.cell_m))
         # All sources together grew by this factor: where no new mark disturbs it, the potential is then relaxed already.
         before, self._total = self._total, self._total * float(self._fade) + total

@@ -7,8 +7,12 @@ For a part M of the system, I(M) is the mutual information of its state before a
 For a cut of the whole X into A and B, phi = I(X) - I(A) - I(B), and Phi is the least phi over all cuts. This is the
 empirical measure Phi_E of Barrett and Seth, "Practical Measures of Integrated Information for Time-Series Data", PLoS
 Comput Biol 7(1) (2011) e1001052, with lag 1, without the weighting of cuts by entropy: differential entropies depend on
-the units of the variables and may be negative. Phi is 0 if a cut leaves two independent parts, is the same in whatever
-units and order the variables come, and may be negative where parts hold the same information (redundancy).
+the units of the variables and may be negative. Phi is 0 if a cut leaves two independent parts, and the same in whatever
+units and order the variables come. It is below 0 where parts hold the same information, which is subtracted twice then.
+
+The revised Phi_R gives that back, phi + min(I(A), I(B), I(A; B'), I(B; A')), I(A; B') what the past of A tells of the
+present of B: Mediano et al., "Towards an extended taxonomy of information dynamics via Integrated Information
+Decomposition", arXiv 2109.13186, with the least as the redundancy.
 """
 
 from functools import cache
@@ -35,6 +39,8 @@ class Integration(NamedTuple):
     ----------
     phi
         Phi, nats; 0 with fewer than two variables that move.
+    revised
+        Phi_R, nats, over the cut where it is least; 0 likewise.
     information
         I of the whole, nats.
     cut
@@ -44,6 +50,7 @@ class Integration(NamedTuple):
     """
 
     phi: float
+    revised: float
     information: float
     cut: int
     moving: int
@@ -77,30 +84,37 @@ def integrate(both: NDArray[np.float64], scale: NDArray[np.float64] | None = Non
     moves = variance > _STILL * (variance if scale is None else scale)
     kept = np.flatnonzero(moves[:size] & moves[size:])
     if len(kept) < 2:
-        return Integration(0.0, 0.0, 0, len(kept))
+        return Integration(0.0, 0.0, 0.0, 0, len(kept))
     which = np.concatenate((kept, kept + size))
-    found = memories(both[np.ix_(which, which)])
-    whole = found[-1]
+    own, other = memories(both[np.ix_(which, which)])
     parts = len(
-        found
+        own
     )  # all bits set: the whole. Parts without the last variable, and the rest of each, are all cuts
     side = np.arange(1, (parts + 1) // 2)
-    phi = whole - found[side - 1] - found[parts - side - 1]
+    one, rest = side - 1, parts - side - 1
+    phi = own[-1] - own[one] - own[rest]
+    redundant = np.minimum.reduce([own[one], own[rest], other[one], other[rest]])
     least = int(phi.argmin())
     cut = sum(1 << int(kept[k]) for k in range(len(kept)) if side[least] >> k & 1)
-    return Integration(float(phi[least]), float(whole), cut, len(kept))
+    return Integration(float(phi[least]), float((phi + redundant).min()), float(own[-1]), cut, len(kept))
 
 
-def memories(both: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return I(M) of every part M but the empty one, (2^n - 1,): entry m - 1 is the part whose variables are the bits of m."""
+def memories(both: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return what the past of every part M but the empty one tells: of its own present, I(M), and of that of the rest.
+
+    Both are (2^n - 1,), nats: entry m - 1 is the part whose variables are the bits of m.
+    """
     size = len(both) // 2
     deviation = np.sqrt(both.diagonal())
     correlation = both / (deviation[:, None] * deviation)
     correlation[np.diag_indices(2 * size)] = 1 + _RIDGE
     member = _members(size)
-    before, after = slice(size), slice(size, 2 * size)
-    ends = _logdet(correlation[before, before], member) + _logdet(correlation[after, after], member)
-    return 0.5 * (ends - _logdet(correlation, np.concatenate((member, member), axis=1)))
+    before = _logdet(correlation[:size, :size], member)
+    after = _logdet(correlation[size:, size:], member)
+    rest = np.append(after[-2::-1], 0.0)  # the part of all has no rest
+    own = before + after - _logdet(correlation, np.concatenate((member, member), axis=1))
+    other = before + rest - _logdet(correlation, np.concatenate((member, 1 - member), axis=1))
+    return 0.5 * own, 0.5 * other
 
 
 def _logdet(matrix: NDArray[np.float64], member: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -138,7 +138,10 @@ def _sweep(screening: Screening) -> Any:
     wanted = graph.node("Add", graph.node("Conv", _around(graph, "now", lattice), kernel), "asked")
     change = graph.node("Abs", graph.node("Sub", wanted, "now"))
     graph.node("ReduceMax", change, output="change", keepdims=0)
-    graph.node("Greater", "change", "goal", output="goes_on")
+    far = graph.node("Greater", "change", "goal")
+    # As the numpy form, which looks at every second sweep alone.
+    odd = graph.node("Mod", "number", graph.constant(np.int64(2)))
+    graph.node("Or", far, graph.node("Cast", odd, to=_BOOL), output="goes_on")
     weight = graph.node("Gather", graph.constant(np.array(screening.weights)), "number")
     step = graph.node("Mul", graph.node("Sub", wanted, "older"), weight)
     graph.node("Where", "goes_on", "now", "older", output="new_older")

@@ -23,6 +23,7 @@ from kernels.lattice import Lattice, Line
 __all__ = ["Relaxed", "Screening", "relax"]
 
 _CHUNK = 16_384  # as in kernels.diffusion
+_LOOK = 2  # sweeps: to look for the greatest residual costs half a sweep
 _LEAST_TOLERANCE = 1e-5  # float32 residuals of neighbouring values stop falling near 1e-6 of the source
 
 
@@ -120,9 +121,12 @@ def relax(potential: Line, source: Line, screening: Screening) -> Relaxed:
     older, now, change = potential.copy(), potential.copy(), np.float32(0)
     sweeps = 0
     for weight in screening.weights:
-        change = _sweep(older, now, asked, screening, weight)
-        if change <= goal:  # of `now`, which is good enough as it is
-            break
+        looked = sweeps % _LOOK == 0
+        found = _sweep(older, now, asked, screening, weight, looked=looked)
+        if looked:
+            change = found
+            if change <= goal:  # of `now`, which is good enough as it is
+                break
         older, now = now, older
         lattice.close(now)
         sweeps += 1
@@ -140,8 +144,10 @@ def _weighted_sum(field: Line, screening: Screening, part: slice, total: Line, p
         total += pair
 
 
-def _sweep(older: Line, now: Line, asked: Line, screening: Screening, weight: np.float32) -> np.float32:
-    """Put what follows `now` into `older`; return the greatest |J(now) - now|."""
+def _sweep(
+    older: Line, now: Line, asked: Line, screening: Screening, weight: np.float32, *, looked: bool
+) -> np.float32:
+    """Put what follows `now` into `older`; return the greatest |J(now) - now|, or 0 if it was not looked for."""
     lattice, shares = screening.lattice, screening.shares
     even = shares[0] == shares[1] == shares[2]
     first, last = lattice.core.start, lattice.core.stop
@@ -155,10 +161,10 @@ def _sweep(older: Line, now: Line, asked: Line, screening: Screening, weight: np
         else:
             _weighted_sum(now, screening, part, total, work)
         total += asked[part]
-        total -= now[part]
-        total *= lattice.inside[part]  # what is outside follows from the border
-        greatest = max(greatest, total.max(), -total.min())
-        total += now[part]
+        if looked:
+            np.subtract(total, now[part], out=work)
+            work *= lattice.inside[part]  # what is outside follows from the border
+            greatest = max(greatest, work.max(), -work.min())
         before = older[part]
         total -= before
         total *= weight

@@ -46,9 +46,10 @@ class EmergenceConfig:
 
 @dataclass(slots=True)
 class Latest:
-    """What was found last in this process, for a gauge: Phi in nats, and its event time; None before the first."""
+    """What was found last in this process, for a gauge: Phi and the revised Phi, and their time; None before the first."""
 
     phi_nats: float | None = None
+    revised_nats: float | None = None
     time_us: int | None = None
 
 
@@ -131,10 +132,12 @@ class EmergenceMachine:
     def results(self, time_us: int, revision: int) -> list[Result]:
         """Return what is integrated now."""
         found = integrate(self._seen.matrix, self._seen.scale)
-        self._latest.phi_nats, self._latest.time_us = found.phi, time_us
+        self._latest.phi_nats, self._latest.revised_nats = found.phi, found.revised
+        self._latest.time_us = time_us
         columns = {
             "time_us": np.array([time_us]),
             "phi_nats": np.array([found.phi]),
+            "revised_nats": np.array([found.revised]),
             "information_nats": np.array([found.information]),
             "cut": np.array([found.cut], np.uint16),
             "moving": np.array([found.moving], np.uint8),

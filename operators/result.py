@@ -103,6 +103,7 @@ KINDS: dict[str, Kind] = {
         {
             "time_us": "i8",
             "phi_nats": "f8",
+            "revised_nats": "f8",
             "information_nats": "f8",
             "cut": "u2",
             "moving": "u1",
@@ -110,9 +111,8 @@ KINDS: dict[str, Kind] = {
             "reports": "i8",
         },
         order=("time_us",),
-        inexact=frozenset(
-            ("phi_nats", "information_nats", "cut")
-        ),  # determinants: their last bits are the CPU's
+        # Made of determinants, whose last bits are the CPU's.
+        inexact=frozenset(("phi_nats", "revised_nats", "information_nats", "cut")),
     ),
     "violations": Kind(
         "aura.violations",

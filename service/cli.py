@@ -17,6 +17,7 @@ from service import (
     dashboard_command,
     deadletters_command,
     demo,
+    fields,
     hosts,
     produce_command,
     query,
@@ -55,6 +56,7 @@ app.add_typer(violations_command.app, name="violations")
 app.command("run", epilog=run.EXAMPLES)(run.command)
 app.command("dashboard", epilog=dashboard_command.EXAMPLES)(dashboard_command.command)
 app.command("demo", epilog=demo.EXAMPLES)(demo.command)
+app.command("fields", epilog=fields.EXAMPLES)(fields.command)
 app.command("archive", epilog=archive.EXAMPLES)(archive.command)
 app.command("replay", epilog=replay.EXAMPLES)(replay.command)
 app.command("verify", epilog=verify.EXAMPLES)(verify.command)

@@ -23,7 +23,10 @@ def _increasing(values: tuple[int, ...]) -> tuple[int, ...]:
 
 
 class Simulate(Section):
-    """A seeded population over the seven levels; `exponential` puts a tenth of each level into the next."""
+    """A seeded population over the seven levels; `exponential` puts a tenth of each level into the next.
+
+    With `coupling` 0 every agent goes its own way; towards 1 flocks draw together, align, and follow one another.
+    """
 
     agents: Annotated[int, Field(ge=1, le=2**32)] = 1_000
     seed: Annotated[int, Field(ge=0, lt=2**64)] = 1
@@ -31,6 +34,7 @@ class Simulate(Section):
     tick: PositiveDuration = SECOND_US // 10
     duration: PositiveDuration = 60 * SECOND_US
     levels: Literal["exponential"] = "exponential"
+    coupling: _Fraction = 0.1
 
 
 class Levels(Section):
