@@ -5,11 +5,11 @@ import time
 from collections.abc import Iterator
 
 import numpy as np
+from kernels.field_forms import get_field_form
 
 from benchmarks.row import Effort, Row, rate, repeat
 from kernels.deposits import Deposits, gather
 from kernels.diffusion import Diffusion
-from kernels.field_forms import get_field_form
 from kernels.fields import FieldConfig, Fields
 from kernels.lattice import Lattice
 from kernels.potential import Screening
