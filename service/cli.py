@@ -19,6 +19,7 @@ from service import (
     demo,
     fields,
     hosts,
+    init,
     produce_command,
     query,
     replay,
@@ -53,6 +54,7 @@ app.add_typer(query.app, name="query")
 app.add_typer(deadletters_command.app, name="deadletters")
 app.add_typer(topics_command.app, name="topics")
 app.add_typer(violations_command.app, name="violations")
+app.command("init", epilog=init.EXAMPLES)(init.command)
 app.command("run", epilog=run.EXAMPLES)(run.command)
 app.command("dashboard", epilog=dashboard_command.EXAMPLES)(dashboard_command.command)
 app.command("demo", epilog=demo.EXAMPLES)(demo.command)
