@@ -10,7 +10,7 @@ LOCK := $(BIN)/uv pip compile pyproject.toml --universal --fork-strategy fewest 
 	--no-emit-index-url --custom-compile-command "make lock" --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format rules bench bench-peers broker broker-stop lock clean
+.PHONY: help run test lint format docs rules bench bench-peers broker broker-stop lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,10 @@ lint: .venv/.stamp-dev ## check style, types, the direction of imports, and the 
 format: .venv/.stamp-dev ## put the code into the form that lint asks for
 	@$(BIN)/ruff check --fix-only
 	@$(BIN)/ruff format
+
+docs: .venv/.stamp-dev ## write the reference and the contract anew from the code
+	@$(BIN)/python tools/contract.py
+	@$(BIN)/python tools/reference.py
 
 rules: .venv/.stamp-dev ## make the alerting rules for Kubernetes from those of Prometheus
 	@$(BIN)/python tools/prometheus_rule.py > infra/k8s/base/prometheus-rule.yaml
