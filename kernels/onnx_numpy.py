@@ -1,4 +1,8 @@
-"""The operators of a model in numpy, float32 throughout: the same graph that ONNX Runtime runs, without it."""
+"""The operators of a model in numpy, float32 throughout: the same graph that ONNX Runtime runs, without it.
+
+Products of matrices are not left to BLAS: OpenBLAS sums a column at one place of a block in another order than at the
+next (on AMD EPYC the tiles at 312, 632, ... of 1,536 columns), so a score would depend on what else is in its block.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -18,7 +22,8 @@ def run_model(model: Model, features: NDArray[np.float32]) -> NDArray[np.float32
 
     Values that float32 cannot hold become infinite and NaN goes through, as in ONNX Runtime, without a warning.
     """
-    values: dict[str, Array] = {**model.weights, "features": features}
+    # In one layout, since sums go along it.
+    values: dict[str, Array] = {**model.weights, "features": np.ascontiguousarray(features)}
     with np.errstate(all="ignore"):
         for node in model.nodes:
             inputs = [values[name] if name else None for name in node.inputs]
@@ -30,12 +35,21 @@ def _gemm(inputs: Sequence[Any], attributes: Mapping[str, Any]) -> Array:
     left, right, *bias = inputs
     left = left.T if attributes.get("transA", 0) else left
     right = right.T if attributes.get("transB", 0) else right
-    product: Array = np.matmul(left, right)
+    product = _product(left, right)
     if (alpha := attributes.get("alpha", 1.0)) != 1:
         product *= np.float32(alpha)
     if bias:
         product += bias[0] if (beta := attributes.get("beta", 1.0)) == 1 else np.float32(beta) * bias[0]
     return product
+
+
+def _product(left: Array, right: Array) -> Array:
+    """Multiply as `matmul` does, each element of the result summed in the same order: 20 us instead of 6 a layer."""
+    rows = left[np.newaxis] if left.ndim == 1 else left
+    columns = right[:, np.newaxis] if right.ndim == 1 else right
+    product: Array = np.einsum("...mk,...kn->...mn", rows, columns)
+    dropped = (-2,) * (left.ndim == 1) + (-1,) * (right.ndim == 1)
+    return product.squeeze(dropped) if dropped else product
 
 
 def _clip(inputs: Sequence[Any], _: Mapping[str, Any]) -> Array:
@@ -83,7 +97,7 @@ OPERATORS: Mapping[str, Callable[[Sequence[Any], Mapping[str, Any]], Array]] = {
     "Gemm": _gemm,
     "IsNaN": _elementwise(np.isnan),
     "Log": _elementwise(np.log),
-    "MatMul": _elementwise(np.matmul),
+    "MatMul": _elementwise(_product),
     "Max": _folded(np.maximum),
     "Min": _folded(np.minimum),
     "Mul": _elementwise(np.multiply),

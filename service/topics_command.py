@@ -22,7 +22,7 @@ def _group() -> None:
 @app.command(epilog="Examples: aura topics apply | aura topics apply --set kafka.bootstrap=broker:9092")
 def apply(
     declared: Annotated[
-        Path | None, typer.Option("--file", help="The declaration [infra/kafka/topics.toml].")
+        Path | None, typer.Option("--file", help="The declaration (infra/kafka/topics.toml).")
     ] = None,
     profile: Profile = "flights",
     set_: Set = None,
