@@ -1,5 +1,6 @@
 """What a row is scored must not depend on the rows that it is scored with, or on its place among them."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,7 @@ class TestOfTheFlights:
         expected = runs.predict(model, rows).tobytes()
         for _ in range(10):
             cuts = [0, *sorted(rng.choice(4000, 5, replace=False).tolist()), 4000]
-            parts = [rows[first:end] for first, end in zip(cuts, cuts[1:], strict=False)]
+            parts = [rows[first:end] for first, end in pairwise(cuts)]
             for given in (parts, [np.asfortranarray(part) for part in parts]):
                 assert b"".join(runs.predict(model, part).tobytes() for part in given) == expected
             columns = [runs.predict_columns(model, list(part.T)) for part in parts]
