@@ -51,8 +51,9 @@ def main() -> None:
     effort = Effort(runs=1, share=0.1) if asked.quick else Effort()
     console, found, start = terminal(), list[Row](), time.perf_counter()
     for name in asked.only or ROWS:
-        with console.status(f"{name}, {time.perf_counter() - start:.0f} s so far"):
+        with console.status(name):
             found += _measured(name, effort)
+        console.print(f"{time.perf_counter() - start:4.0f} s  {name}", style="dim")
     show(found, console)
     write(found, asked.out / "results.json")
     draw(asked.out, asked.out / "benchmarks.png")
