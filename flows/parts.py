@@ -5,6 +5,7 @@ from collections.abc import Callable
 from flows.cells import CellsPart
 from flows.emergence import EmergencePart
 from flows.fields import FieldsPart
+from flows.hierarchy import HierarchyPart
 from flows.part import Given, Part
 from flows.population import PopulationPart
 from flows.safety import SafetyPart
@@ -15,6 +16,7 @@ __all__ = ["PARTS"]
 PARTS: dict[str, Callable[[Settings, Given], Part]] = {
     "cells": CellsPart.of,
     "population": PopulationPart.of,
+    "hierarchy": HierarchyPart.of,
     "fields": FieldsPart.of,
     "emergence": EmergencePart.of,
     "safety": SafetyPart.of,

@@ -109,11 +109,11 @@ class Owner:
         self._config, self._owner = config, -1  # messages say which owner this is
         saved = unpack("owner", _VERSION, state) if state is not None else None
         self._marks = Watermarks(config.partitions, config.horizon_us, saved and saved["marks"])
-        self._log = TickLog[list[Rows], list[Rows]](np.empty(0, _PLACE), self._step)
+        self._log = TickLog[Rows, list[Rows], list[Rows]](np.empty(0, _PLACE), self._step)
         if saved is not None:
             self._owner = saved["owner"]
             inputs = {t: [from_bytes(r, config.dtype) for r in rows] for t, rows in saved["inputs"].items()}
-            self._log.restore(saved["log"], from_bytes(saved["log"]["base"], _PLACE), inputs)
+            self._log.restore(saved["log"], from_bytes(saved["base"], _PLACE), inputs)
 
     def on_messages(self, messages: Iterable[Told]) -> list[Moves]:
         """Take what batches told this owner; return what the shards must do."""
@@ -129,7 +129,7 @@ class Owner:
         """Return the state as plain data."""
         inputs = {tick: [rows.tobytes() for rows in given] for tick, given in self._log.inputs.items()}
         state = {"owner": self._owner, "marks": self._marks.snapshot(), "log": self._log.snapshot()}
-        return pack("owner", _VERSION, state | {"inputs": inputs})
+        return pack("owner", _VERSION, state | {"base": self._log.base.tobytes(), "inputs": inputs})
 
     def _take(self, rows: Rows) -> int:
         """Take rows of one partition; return the first tick that they touch."""

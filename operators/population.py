@@ -84,7 +84,7 @@ class ShardAgents:
     def __init__(self, config: PopulationConfig, state: bytes | None = None) -> None:
         self._config, self._shard, self._told = config, -1, _Told()
         self._owners, dtype = config.ticks.patches.shards.shards, config.ticks.dtype
-        self._log = TickLog[dict[int, Rows], list[Result]](np.empty(0, dtype), self._step)
+        self._log = TickLog[Rows, dict[int, Rows], list[Result]](np.empty(0, dtype), self._step)
         self._revisions: dict[int, int] = {}  # of ticks that are not final and had agents here
         if state is not None:
             saved = unpack("population", _VERSION, state)
@@ -94,7 +94,7 @@ class ShardAgents:
                 tick: {owner: from_bytes(rows, dtype) for owner, rows in own.items()}
                 for tick, own in saved["inputs"].items()
             }
-            self._log.restore(saved["log"], from_bytes(saved["log"]["base"], dtype), inputs)
+            self._log.restore(saved["log"], from_bytes(saved["base"], dtype), inputs)
 
     def on_messages(self, messages: Iterable[Moves]) -> list[Result]:
         """Take what owners told this shard; return what it has to say."""
@@ -119,7 +119,12 @@ class ShardAgents:
             for tick, own in self._log.inputs.items()
         }
         state = {"shard": self._shard, "open": self._told.open_tick, "final": self._told.final_tick}
-        state |= {"log": self._log.snapshot(), "inputs": inputs, "revisions": self._revisions}
+        state |= {
+            "log": self._log.snapshot(),
+            "base": self._log.base.tobytes(),
+            "inputs": inputs,
+            "revisions": self._revisions,
+        }
         return pack("population", _VERSION, state)
 
     @property

@@ -28,17 +28,30 @@ class Kind:
         Columns that tell each row from every other one, the first of them never null: the canonical order.
     inexact
         Columns that may differ between equal results: what a model or floating point in another order gives.
+    further
+        Type of the columns that a configuration adds to those; nothing if it cannot.
     """
 
     topic: str
     columns: Mapping[str, str]
     order: tuple[str, ...]
     inexact: frozenset[str] = frozenset()
+    further: str = ""
 
     def dtype(self, name: str) -> np.dtype[Any]:
         """Return the numpy type of a column; that of texts is object."""
-        code = self.columns[name]
+        code = self.columns.get(name, self.further)
         return np.dtype(object if code == "text" else code)
+
+    def differing(self, columns: Mapping[str, NDArray[Any]]) -> dict[str, tuple[str, str]]:
+        """Return what of some columns is not as it should be: by name the type that it has and the one expected."""
+        names = dict.fromkeys((*self.columns, *columns))
+        asked = [name for name in names if name in self.columns or self.further]
+        expected = {name: str(self.dtype(name)) for name in asked}
+        got = {name: str(columns[name].dtype) for name in names if name in columns}
+        return {
+            n: (got.get(n, "none"), expected.get(n, "none")) for n in names if got.get(n) != expected.get(n)
+        }
 
 
 KINDS: dict[str, Kind] = {
@@ -64,6 +77,26 @@ KINDS: dict[str, Kind] = {
         },
         order=("time_us", "agent_id"),
         inexact=frozenset({"score", "shard"}),
+    ),
+    "levels": Kind(  # a step of a region of the hierarchy; further: M_count, M_sum, M_mean, M_state of each metric M
+        "aura.levels",
+        {
+            "time_us": "i8",
+            "level": "u1",
+            "cx": "i4",
+            "cy": "i4",
+            "cz": "i4",
+            "events": "i8",
+            "agents": "i8",
+        },
+        order=("time_us", "level", "cx", "cy", "cz"),
+        further="f8",
+    ),
+    "directives": Kind(  # from a region to its parent or its children; further: M_value, M_gap of each metric M
+        "aura.directives",
+        {"time_us": "i8", "level": "u1", "to_level": "u1", "cx": "i4", "cy": "i4", "cz": "i4"},
+        order=("time_us", "level", "to_level", "cx", "cy", "cz"),
+        further="f8",
     ),
     "regions": Kind(  # the agents of a level in a region at the end of a tick: their order, and what they agree on
         "aura.regions",
@@ -173,15 +206,7 @@ class Result:
     revision: int = 0
 
     def __post_init__(self) -> None:
-        kind = KINDS[self.kind]
-        expected = {name: kind.dtype(name) for name in kind.columns}
-        got = {name: values.dtype for name, values in self.columns.items()}
-        if got != expected:
-            wrong = {
-                n: (str(got.get(n)), str(expected.get(n)))
-                for n in got | expected
-                if got.get(n) != expected.get(n)
-            }
+        if wrong := KINDS[self.kind].differing(self.columns):
             raise TypeError(f"result {self.kind}: columns (got, expected): {wrong}")
 
     def __len__(self) -> int:

@@ -82,11 +82,11 @@ def _read_columns(kind: Kind, value: bytes) -> dict[str, NDArray[Any]]:
         raise BadRecord("version", f"version {fields.get('v')} with {', '.join(fields)}, expected {_VERSION}")
     found = fields["c"] | fields["t"]
     _check(kind, found)
-    return {name: found[name] for name in kind.columns}
+    return {name: found[name] for name in dict.fromkeys((*kind.columns, *found))}
 
 
 def _codes(kind: Kind, name: str) -> tuple[str, ...]:
-    return (kind.dtype(name).str,) if name in kind.columns else ()
+    return (kind.dtype(name).str,) if name in kind.columns or kind.further else ()
 
 
 def _read_texts(reader: MsgpackReader) -> dict[str, NDArray[Any]]:
@@ -100,9 +100,10 @@ def _read_texts(reader: MsgpackReader) -> dict[str, NDArray[Any]]:
 
 def _read_json(kind: Kind, value: bytes) -> dict[str, NDArray[Any]]:
     rows = decode_rows(value, "json") or {name: [] for name in kind.columns}
-    if rows.keys() != kind.columns.keys():
-        raise BadRecord("columns", f"columns {', '.join(rows)}, expected {', '.join(kind.columns)}")
-    found = {name: _column(kind.dtype(name), rows[name]) for name in kind.columns}
+    if missing := kind.columns.keys() - rows.keys():
+        raise BadRecord("columns", f"required columns missing: {', '.join(sorted(missing))}")
+    names = dict.fromkeys((*kind.columns, *(rows if kind.further else ())))
+    found = {name: _column(kind.dtype(name), rows[name]) for name in names}
     _check(kind, found)
     return found
 
@@ -117,9 +118,5 @@ def _column(dtype: np.dtype[Any], values: list[Any]) -> NDArray[Any]:
 
 
 def _check(kind: Kind, columns: Mapping[str, NDArray[Any]]) -> None:
-    got = {name: values.dtype for name, values in columns.items()}
-    if (
-        got != {name: kind.dtype(name) for name in kind.columns}
-        or len({len(v) for v in columns.values()}) > 1
-    ):
-        raise BadRecord("columns", f"columns {', '.join(columns)}, expected {', '.join(kind.columns)}, alike")
+    if (wrong := kind.differing(columns)) or len({len(values) for values in columns.values()}) > 1:
+        raise BadRecord("columns", f"columns {', '.join(columns)}, differing (got, expected): {wrong}")

@@ -1,6 +1,6 @@
 """Results as Arrow tables: one schema per kind of result."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 
 import numpy as np
@@ -101,13 +101,14 @@ def empty_sessions(layout: Layout) -> pa.Table:
     return pa.schema([*fields, ("revision", pa.int32()), ("withdrawn", pa.bool_())]).empty_table()
 
 
-def empty_results(kind: str) -> pa.Table:
-    """Return the table of a further kind without rows, as it is published."""
-    return _result_schema(kind).remove_metadata().empty_table().drop_columns("about")
+def empty_results(kind: str, further: Sequence[str] = ()) -> pa.Table:
+    """Return the table of a kind without rows, as it is published; `further` are the columns that the run adds."""
+    return _result_schema(kind, further).empty_table().drop_columns("about")
 
 
-def _result_schema(kind: str) -> pa.Schema:
-    columns = [(name, _CODES[code]) for name, code in FURTHER[kind].columns.items()]
+def _result_schema(kind: str, further: Iterable[str]) -> pa.Schema:
+    known = FURTHER[kind]
+    columns = [(name, _CODES[known.columns.get(name, known.further)]) for name in (*known.columns, *further)]
     return pa.schema([*columns, ("about", _TEXT), ("revision", pa.int32())])
 
 
@@ -117,11 +118,16 @@ def _results(kind: str, results: Sequence[Result]) -> pa.Table:
     Many results have one row: their columns are joined before they become Arrow's, 5 us a result instead of 120.
     """
     full, void = [r for r in results if len(r)], [r for r in results if not len(r)]
-    columns = {name: [r.columns[name] for r in full] for name in FURTHER[kind].columns}
+    known = FURTHER[kind].columns
+    further = [name for name in (full[0].columns if full else ()) if name not in known]
+    columns = {name: [r.columns[name] for r in full] for name in (*known, *further)}
     arrays = {
         name: pa.array(np.concatenate(each)) if full else pa.array([]) for name, each in columns.items()
     }
-    schema, about = _result_schema(kind), pa.array([r.id for r in (*full, *void)]).dictionary_encode()
+    schema, about = (
+        _result_schema(kind, further),
+        pa.array([r.id for r in (*full, *void)]).dictionary_encode(),
+    )
     rows = np.repeat(np.arange(len(results)), [*(len(r) for r in full), *(1 for _ in void)])
     revision = np.array([r.revision for r in (*full, *void)], np.int32)[rows]
     filled = {n: pa.concat_arrays([a.cast(schema.field(n).type), pa.nulls(len(void), schema.field(n).type)])

@@ -146,9 +146,10 @@ def digest_sessions(sessions: pa.Table) -> str:
 def digest_result(table: pa.Table, kind: str) -> str:
     """Return the digest of the exact columns of a table of a further kind."""
     known = FURTHER[kind]
-    exact = {n: table[n] for n in known.columns if n not in known.inexact}
-    texts = {n: column.to_numpy().astype(object) for n, column in exact.items() if known.columns[n] == "text"}
-    return rows_digest({n: texts.get(n, column.to_numpy()) for n, column in exact.items()}, known.order)
+    names = (n for n in table.column_names if n not in known.inexact and n not in ("about", "revision"))
+    exact = {name: table[name].to_numpy() for name in names}
+    texts = {n: exact[n].astype(object) for n, code in known.columns.items() if code == "text"}
+    return rows_digest(exact | texts, known.order)
 
 
 def _numbered(column: pa.ChunkedArray) -> tuple[list[str], np.ndarray]:

@@ -10,30 +10,30 @@ Ticks without inputs are left out. While nobody is idle each closed tick is fina
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
-from kernels.agent_rows import Rows
 from kernels.lateness import START_US
 
 __all__ = ["TickLog"]
 
+S = TypeVar("S")
 I = TypeVar("I")  # noqa: E741 (inputs)
 O = TypeVar("O")  # noqa: E741 (output)
 
 
-class TickLog(Generic[I, O]):
+class TickLog(Generic[S, I, O]):
     """The states and the inputs of the ticks that are not final.
 
     Parameters
     ----------
     state
-        Before the first tick.
+        Before the first tick. A step makes another one of it and leaves it as it is.
     step
         From the state, the tick and its inputs to the next state, and what gives the output if it is asked for.
     """
 
-    def __init__(self, state: Rows, step: Callable[[Rows, int, I], tuple[Rows, Callable[[], O]]]) -> None:
-        self._base = self.head = state
+    def __init__(self, state: S, step: Callable[[S, int, I], tuple[S, Callable[[], O]]]) -> None:
+        self.base = self.head = state
         self._step = step
         self.inputs: dict[int, I] = {}
         self.open = self.final = START_US  # numbers of ticks: all below are closed, all below are final
@@ -48,7 +48,7 @@ class TickLog(Generic[I, O]):
         """Close the ticks below `open_tick`, make those below `final_tick` final; return ticks and what they say."""
         first, again = self.open, min(self._again, self.open)
         if again < self.open:
-            self.head, first = self._base, self.final
+            self.head, first = self.base, self.final
         found = []
         for tick in self._between(first, open_tick):
             self.head, output = self._step(self.head, tick, self.inputs[tick])
@@ -58,20 +58,16 @@ class TickLog(Generic[I, O]):
         self._settle(min(final_tick, self.open))
         return found
 
-    def snapshot(self) -> dict[str, Any]:
-        """Return the state as plain data, its inputs left out."""
-        return {
-            "base": self._base.tobytes(),
-            "open": self.open,
-            "final": self.final,
-        }
+    def snapshot(self) -> list[int]:
+        """Return how far it has come; `base` and `inputs` are the rest of what must be kept."""
+        return [self.open, self.final]
 
-    def restore(self, state: dict[str, Any], base: Rows, inputs: dict[int, I]) -> None:
-        """Take what `snapshot` returned, the base as rows, and the inputs."""
-        self._base = self.head = base
+    def restore(self, come: list[int], base: S, inputs: dict[int, I]) -> None:
+        """Take what `snapshot` returned, the base and the inputs."""
+        self.base = self.head = base
         self.inputs = inputs
-        self.open = self._again = state["open"]
-        self.final = state["final"]
+        self.open, self.final = come
+        self._again = self.open
         for tick in self._between(self.final, self.open):
             self.head, _ = self._step(self.head, tick, self.inputs[tick])
 
@@ -79,10 +75,10 @@ class TickLog(Generic[I, O]):
         if final_tick <= self.final:
             return
         if final_tick == self.open:
-            self._base = self.head
+            self.base = self.head
         else:
             for tick in self._between(self.final, final_tick):
-                self._base, _ = self._step(self._base, tick, self.inputs[tick])
+                self.base, _ = self._step(self.base, tick, self.inputs[tick])
         self.final = final_tick
         self.inputs = {tick: given for tick, given in self.inputs.items() if tick >= final_tick}
 

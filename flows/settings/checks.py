@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from flows.settings.agents import BLOCK_LEVEL
 from flows.settings.analysis import WindowSettings
 from flows.settings.problems import Problem
 from flows.settings.stages import AggregateStage, InferenceStage, split
@@ -27,7 +28,8 @@ _WITHOUT_METRICS = {"count", "agents"}
 def contradictions(settings: "Settings") -> list[Problem]:
     """Return every contradiction, in the order of the file."""
     checks: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
-        _mapping, _world, _metrics, _windows, _panes, _stages, _models, _kafka, _resources, _population, _http, _safety,
+        _mapping, _world, _metrics, _windows, _panes, _stages, _models, _kafka, _resources, _population, _levels, _http,
+        _safety,
     )  # fmt: skip
     return [problem for check in checks for problem in check(settings)]
 
@@ -197,4 +199,18 @@ def _safety(settings: "Settings") -> Iterator[Problem]:
         yield Problem(
             "event_time.idle_timeout",
             'allowed with safety.privacy_preservation.enforce: "off"; a window that is amended reveals by the difference',
+        )
+
+
+def _levels(settings: "Settings") -> Iterator[Problem]:
+    """Ticks of results must hold whole steps, or lie whole in those that are longer."""
+    levels = settings.levels
+    scales_us = [scale * 1000 for scale in levels.time_scales_ms[BLOCK_LEVEL:]]
+    if levels.tick_us % scales_us[0] or any(
+        levels.tick_us % scale and scale % levels.tick_us for scale in scales_us
+    ):
+        steps = ", ".join(duration_text(scale) for scale in scales_us)
+        yield Problem(
+            "levels.tick",
+            f"must be a multiple of the first of the steps {steps}, and divide or be divided by the others",
         )

@@ -1,25 +1,16 @@
-"""The population: what is simulated, its hierarchy, and the limits that its use is held against."""
+"""The population: what is simulated, and the limits that its use is held against."""
 
-from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from flows.settings.types import SECOND_US, PositiveDuration, Section
-from kernels.schema import MAX_LEVEL
 
-__all__ = ["Levels", "Limits", "Monitoring", "Resources", "Simulate"]
+__all__ = ["Limits", "Monitoring", "Resources", "Simulate"]
 
-_LEVELS = MAX_LEVEL + 1
 _Positive = Annotated[float, Field(gt=0)]
 _Count = Annotated[int, Field(ge=1)]
 _Fraction = Annotated[float, Field(ge=0, le=1)]
-
-
-def _increasing(values: tuple[int, ...]) -> tuple[int, ...]:
-    if any(low >= high for low, high in pairwise(values)):
-        raise ValueError("each must be longer than the one before")
-    return values
 
 
 class Simulate(Section):
@@ -34,15 +25,6 @@ class Simulate(Section):
     tick: PositiveDuration = SECOND_US // 10
     duration: PositiveDuration = 60 * SECOND_US
     levels: Literal["exponential"] = "exponential"
-    coupling: _Fraction = 0.1
-
-
-class Levels(Section):
-    """The hierarchy: the time scale of each level, and how strongly a level follows its children."""
-
-    time_scales_ms: Annotated[
-        tuple[_Count, ...], Field(min_length=_LEVELS, max_length=_LEVELS), AfterValidator(_increasing)
-    ] = (1, 10, 100, 1_000, 10_000, 100_000, 1_000_000)
     coupling: _Fraction = 0.1
 
 

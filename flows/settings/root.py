@@ -53,7 +53,7 @@ class Settings(BaseSettings):
     dashboard: system.Dashboard = Field(default_factory=system.Dashboard)
     simulate: people.Simulate = Field(default_factory=people.Simulate)
     population: agents.Population = Field(default_factory=agents.Population)
-    levels: people.Levels = Field(default_factory=people.Levels)
+    levels: agents.Levels = Field(default_factory=agents.Levels)
     field: fields.Field3D = Field(default_factory=fields.Field3D)
     emergence: fields.Emergence = Field(default_factory=fields.Emergence)
     resources: people.Resources = Field(default_factory=people.Resources)

@@ -11,7 +11,7 @@ from kernels.backend import BackendName, Kernel
 __all__ = ["FLOWS", "Dashboard", "Flow", "Kafka", "Kernels", "Recovery", "Shards", "Sink"]
 
 
-Flow = Literal["cells", "population", "fields", "emergence", "safety"]
+Flow = Literal["cells", "population", "hierarchy", "fields", "emergence", "safety"]
 """What can run over the events, each alone or beside the others; see `flows.parts`."""
 FLOWS: tuple[Flow, ...] = get_args(Flow)
 

@@ -95,7 +95,11 @@ WRONG = [
         "kafka.sasl_mechanism: missing; kafka.security_protocol = 'SASL_SSL'",
     ),
     ("resources.memory_gib", "1000", "above limits.memory_gib = 128"),
-    ("levels.time_scales_ms", "[1, 1, 2, 3, 4, 5, 6]", "each must be longer than the one before"),
+    (
+        "levels.time_scales_ms",
+        "[1, 1, 2, 3, 4, 5, 6]",
+        "each must be longer than the one before, and a multiple of it",
+    ),
 ]
 
 

@@ -6,20 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kernels.errors import AuraError, ConfigError
+from operators.kafka_results import TOPICS
 from service.topics import DECLARED, Change, Topic, apply, load_topics, plan
 
-SINK_TOPICS = (
-    "cells",
-    "sessions",
-    "agents",
-    "regions",
-    "neighbours",
-    "fields",
-    "levels",
-    "alerts",
-    "late",
-    "deadletters",
-)
+SINK_TOPICS = set(TOPICS.values())
 
 settings = st.dictionaries(st.sampled_from(["retention.ms", "segment.ms"]), st.sampled_from(["1", "2"]))
 declarations = st.builds(
@@ -37,8 +27,8 @@ def write(folder: Path, text: str) -> Path:
 def test_declared_topics() -> None:
     """The repository declares the topics of the contract, and those that the sink writes have as many partitions."""
     topics = {topic.name: topic for topic in load_topics(DECLARED)}
-    assert set(topics) == {f"aura.{name}" for name in ("events", "control", "health", "ids", *SINK_TOPICS)}
-    assert {topics[f"aura.{name}"].partitions for name in SINK_TOPICS} == {4}
+    assert set(topics) == {f"aura.{name}" for name in ("events", "control", "health", "ids")} | SINK_TOPICS
+    assert {topics[name].partitions for name in SINK_TOPICS} == {4}
     assert topics["aura.events"].config["message.timestamp.type"] == "LogAppendTime"
     assert topics["aura.control"].partitions == 1, "decisions have one order"
     assert topics["aura.control"].config["retention.ms"] == topics["aura.events"].config["retention.ms"]
