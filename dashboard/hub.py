@@ -130,7 +130,7 @@ class Hub:
         phi = view.newest("emergence", "phi_nats")
         values: dict[str, float | None] = {
             "emergence": float(phi[-1]) if phi is not None and np.isfinite(phi[-1]) else None,
-            "latency_ms": self.latency.take_ms(), "lag_ms": lag_ms, "late": tally.late,
+            "level": view.degradation(), "latency_ms": self.latency.take_ms(), "lag_ms": lag_ms, "late": tally.late,
             "dead_letters": tally.dead_letters, "agents": int((~view.agents.gone()).sum()),
         }  # fmt: skip
         self.curves.add(time.time(), tally.events_in, values)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from dashboard.agents import FIELDS as AGENTS
 from dashboard.agents import Agents, History
 from dashboard.windows import Windows
+from operators.alerts import FIELDS as ALERTS
 from operators.batch import Tally
 from operators.result import KINDS as FURTHER
 
@@ -82,8 +83,20 @@ class View:
                 self.windows.take(table)
             elif kind == "alerts":
                 self._take_alerts(table)
+            elif kind == "violations":
+                self._take_violations(table)
             elif kind in FURTHER:
                 self._take_newest(kind, table)
+
+    def degradation(self) -> int | None:
+        """Return the worst level at which the newest cells were made; None where none is recorded."""
+        for window in self.windows.names():
+            start_us = self.windows.latest(window)
+            table = None if start_us is None else self.windows.cells(window, start_us)
+            if table is not None and "degradation" in table.column_names and table.num_rows:
+                found = pc.max(table["degradation"]).as_py()
+                return None if found is None else int(found)
+        return None
 
     def tally(self) -> Tally:
         """Return the account over all sink partitions."""
@@ -124,9 +137,30 @@ class View:
             rows = pa.concat_tables([known.filter(pc.invert(again)), rows], promote_options="default")
         self.latest[kind] = rows.unify_dictionaries()
 
+    def _take_violations(self, table: pa.Table) -> None:
+        """Take broken invariants as alerts: the value is the score, its bound the threshold."""
+        rows = []
+        for row in table.filter(pc.is_valid(table["time_us"])).to_pylist():
+            slot = self.agents.find(row["agent_id"]) if row["agent_id"] else None
+            place = (
+                {}
+                if slot is None
+                else {n: float(self.agents.state()[n][slot]) for n in ("x_m", "y_m", "z_m")}
+            )
+            said = {"kind": "agent" if row["agent_id"] else "invariant", "time_us": row["time_us"]}
+            said |= {"agent_id": row["agent_id"] or None, "score": row["value"], "threshold": row["bound"]}
+            rows.append(
+                dict.fromkeys(ALERTS) | said | place | {"reason": f"{row['invariant']}: {row['reason']}"}
+            )
+        if rows:
+            self._take_alerts(pa.Table.from_pylist(rows))
+
     def _take_alerts(self, table: pa.Table) -> None:
         for alert in table.to_pylist():
-            key = tuple(alert[name] for name in ("kind", "agent_id", "time_us", "window", "cx", "cy", "cz"))
+            key = tuple(
+                alert.get(name)
+                for name in ("kind", "agent_id", "time_us", "window", "cx", "cy", "cz", "model")
+            )
             if key in self._known_alerts:  # a worker that went on from a snapshot says it again
                 continue
             if len(self.alerts) == self.alerts.maxlen:

@@ -134,6 +134,7 @@ def listen(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen(128)  # whoever reads the address below may come before the server does
     except OSError as error:
         listener.close()
         hint = f"Choose another: --port {port + 1 if port else 8080}, or 0 for any"

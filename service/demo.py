@@ -14,6 +14,7 @@ import typer
 
 from service.dashboard_command import Host, Port, Token, open_site, serve, token_of
 from service.options import settings_of
+from service.processes import die_with_parent
 from service.status import ask, read_status
 
 __all__ = ["EXAMPLES", "command"]
@@ -84,7 +85,8 @@ def _running(profile: str, changes: dict[str, object], out: Path, kafka: bool) -
     ]
     line += ["--fresh", *(["--source", "kafka", "--sink", "kafka"] if kafka else []), *_sets(changes)]
     with (out / "cluster.log").open("wb") as log:
-        process = subprocess.Popen(line, stdout=log, stderr=log, start_new_session=True)
+        # In a session of its own: the terminal's Ctrl-C comes to the server, which then drains the cluster.
+        process = _started(line, stdout=log, stderr=log, start_new_session=True)
         try:
             yield
         finally:
@@ -105,12 +107,17 @@ def _feeding(profile: str, changes: dict[str, object], kafka: bool) -> Iterator[
     subprocess.run([*aura, "topics", "apply"], check=True)
     verb = ["simulate", "--speed", "1"] if profile == "demo" else ["produce", "--speed", "60"]
     line = [*aura, *verb, "--profile", profile, *_sets(changes)]
-    process = subprocess.Popen(line, stdout=subprocess.DEVNULL)
+    process = _started(line, stdout=subprocess.DEVNULL)
     try:
         yield
     finally:
         os.kill(process.pid, signal.SIGTERM)
         process.wait()
+
+
+def _started(line: list[str], **options: Any) -> subprocess.Popen[bytes]:
+    """Start a process that ends with this one; nothing runs in threads yet, so the fork is safe."""
+    return subprocess.Popen(line, preexec_fn=die_with_parent, **options)  # noqa: PLW1509
 
 
 def _sets(changes: dict[str, object]) -> list[str]:

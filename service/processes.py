@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-__all__ = ["BEAT_S", "KILLED", "Channel", "Process"]
+__all__ = ["BEAT_S", "KILLED", "Channel", "Process", "die_with_parent"]
 
 BEAT_S = 0.2
 """Time between two beats of a living process."""
@@ -162,11 +162,16 @@ class Process:
         self._beats.close()
 
 
+def die_with_parent() -> None:
+    """Let Linux end this process when its parent ends, however that does."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def _live(main: Callable[[Channel], None], channel: Channel, close: list[int], parent: int) -> None:
     """Be the child; never return."""
     status = 1
     try:
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        die_with_parent()
         if os.getppid() == parent:  # it may have ended before it could be told of
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal tells everyone; the parent decides

@@ -120,3 +120,25 @@ def test_cut() -> None:
     table = pa.table({"x": np.arange(1000)})
     assert cut(table, 10**6).num_rows == 1000
     assert cut(table, 800).num_rows == 100
+
+
+def test_further_kinds() -> None:
+    """Of further kinds the rows of the newest event time count, of each result the last; broken invariants are alerts."""
+    view = View()
+    for time_us, about, phi in ((1, "a", 0.1), (2, "a", 0.2), (2, "a", 0.3), (1, "late", 9.0)):
+        row = {"time_us": [time_us], "phi_nats": [phi], "about": [about], "revision": [0]}
+        view.take_tables({"emergence": pa.table(row)})
+    found = view.newest("emergence", "phi_nats")
+    assert found is not None
+    assert found.tolist() == [0.3]
+    view.take_tables(
+        {"emergence": pa.table({"time_us": pa.nulls(1, pa.int64()), "about": ["b"], "revision": [0]})}
+    )
+    assert view.newest("emergence", "phi_nats") is not None
+    broken = {
+        "time_us": 5, "invariant": "energy_conservation", "agent_id": 0, "value": 2.0, "bound": 1.0, "reason": "too much"
+    }  # fmt: skip
+    view.take_tables({"violations": pa.Table.from_pylist([broken])})
+    alert = answer(view, AlertsQuery()).to_pylist()[0]
+    assert (alert["kind"], alert["score"], alert["threshold"]) == ("invariant", 2.0, 1.0)
+    assert alert["reason"] == "energy_conservation: too much"

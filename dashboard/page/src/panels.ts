@@ -60,6 +60,7 @@ export class Levels {
 export class Alerts {
   private readonly list = el('ol', { class: 'alerts', 'aria-live': 'polite' });
   private readonly empty = el('p', { class: 'empty' }, 'No alerts yet. They appear here as they are raised.');
+  private readonly known = new Map<string, { item: HTMLElement; times: number }>();
 
   constructor(
     root: HTMLElement,
@@ -68,23 +69,42 @@ export class Alerts {
     root.append(this.empty, this.list);
   }
 
+  /** Put alerts on top; those about one agent or cell are one entry, that of the newest. */
   add(alerts: Alert[]): void {
     for (const alert of alerts) {
-      const who = alert.kind === 'agent' ? (alert.agent ?? alert.agent_id ?? '') : `cell ${alert.cx}, ${alert.cy}, ${alert.cz}`;
-      const over = alert.score !== null && alert.threshold ? alert.score / alert.threshold : null;
-      const item = el(
+      const about = alert.kind === 'agent' ? `agent ${alert.agent_id}` : `${alert.window} ${alert.cx} ${alert.cy} ${alert.cz} ${alert.kind}`;
+      const before = this.known.get(about);
+      before?.item.remove();
+      const times = (before?.times ?? 0) + 1;
+      const item = this.entry(alert, times);
+      this.known.delete(about);
+      this.known.set(about, { item, times });
+      this.list.prepend(item);
+    }
+    for (const [about, { item }] of this.known) {
+      if (this.known.size <= LISTED) break;
+      item.remove();
+      this.known.delete(about);
+    }
+    this.empty.hidden = this.known.size > 0;
+  }
+
+  private entry(alert: Alert, times: number): HTMLElement {
+    const who = alert.kind === 'agent' ? (alert.agent ?? alert.agent_id ?? '') : alert.kind === 'cell' ? `cell ${alert.cx}, ${alert.cy}, ${alert.cz}` : alert.kind;
+    const over = alert.score !== null && alert.threshold ? alert.score / alert.threshold : null;
+    return el(
+      'li',
+      {},
+      el(
         'button',
-        { class: `alert ${alert.kind}`, 'data-alert': `${alert.number}`, click: () => this.onClick(alert) },
+        { class: `alert ${alert.kind}`, 'data-alert': `${alert.number}`, type: 'button', click: () => this.onClick(alert) },
         el('span', { class: 'mark', 'aria-hidden': 'true' }, alert.kind === 'agent' ? '▲' : '■'),
-        el('span', { class: 'who' }, who),
+        el('span', { class: 'who' }, who, times > 1 ? el('small', {}, `  ${times} times`) : null),
         el('time', {}, clock(alert.time_us)),
         el('span', { class: 'why' }, alert.reason ?? ''),
-        el('span', { class: 'over', title: 'Score by threshold' }, over ? `${over.toFixed(1)}×` : ''),
-      );
-      this.list.prepend(el('li', {}, item));
-    }
-    while (this.list.children.length > LISTED) this.list.lastChild!.remove();
-    this.empty.hidden = this.list.children.length > 0;
+        el('span', { class: 'over', title: 'Score by threshold' }, over ? `${over.toFixed(2)}×` : ''),
+      ),
+    );
   }
 }
 
@@ -101,11 +121,12 @@ export class Health {
     for (const [name, status, ...rest] of rows)
       table.append(el('tr', {}, el('th', {}, name), el('td', {}, el('span', { class: `status ${status}` }, status)), ...rest.map((text) => el('td', {}, text))));
     const a = news.account;
-    const whole = a.events_in === a.windowed + a.filtered + a.late + a.dead_letters + a.duplicates;
+    const fates = Object.keys(a).filter((name) => name !== 'events_in');
+    const whole = a.events_in === fates.reduce((sum, name) => sum + a[name], 0);
     const account = el(
       'table',
       { class: 'account' },
-      ...['events_in', 'windowed', 'filtered', 'late', 'dead_letters', 'duplicates'].map((name) =>
+      ...['events_in', ...fates].map((name) =>
         el('tr', {}, el('th', {}, name.replace('_', ' ')), el('td', { 'data-account': name }, a[name].toLocaleString('en'))),
       ),
     );

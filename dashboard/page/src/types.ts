@@ -10,7 +10,7 @@ export interface World {
 
 export interface Alert {
   number: number;
-  kind: 'agent' | 'cell';
+  kind: 'agent' | 'cell' | 'invariant';
   time_us: number;
   agent_id: string | null;
   agent: string | null;
