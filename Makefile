@@ -3,6 +3,8 @@
 PROFILE ?= flights
 RUN_ARGS ?=
 PYTEST_ARGS ?=
+SEEDS ?= 20
+CHAOS_ARGS ?=
 AGENTS ?= 100000
 BIN := .venv/bin
 BROKER := $(BIN)/python infra/kafka/broker.py
@@ -10,7 +12,7 @@ LOCK := $(BIN)/uv pip compile pyproject.toml --universal --fork-strategy fewest 
 	--no-emit-index-url --custom-compile-command "make lock" --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format docs rules bench bench-peers broker broker-stop lock clean
+.PHONY: help run test chaos lint format docs rules bench bench-peers broker broker-stop lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +22,9 @@ run: .venv/.stamp ## run the main job: bundled flights, or PROFILE=minimal|distr
 
 test: .venv/.stamp-dev ## run every test against a real Kafka broker; PYTEST_ARGS="-k window" for some
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+chaos: .venv/.stamp-dev ## kill processes and brokers at SEEDS=20 seeded moments; nothing may be lost or doubled
+	@PYTHONPATH=.:tests $(BIN)/python -m chaos --seeds $(SEEDS) $(CHAOS_ARGS)
 
 lint: .venv/.stamp-dev ## check style, types, the direction of imports, and the shape of the code
 	@$(BIN)/ruff check
