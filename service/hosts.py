@@ -1,8 +1,9 @@
 """`aura worker`: one process of a flow on several hosts, such as a pod of a StatefulSet, under a supervisor of its own.
 
 Where the peers are follows from two variables: NODE_ID (aura-cluster-2: number 2 of those named aura-cluster) and
-CLUSTER_SIZE. The recovery directory is one that all hosts see; number 0 opens it, the others wait for that. When a
-process dies, those of the other hosts end too, and each host starts its own again.
+CLUSTER_SIZE; in Kubernetes the replicas of the StatefulSet take the place of the latter as they change. The recovery
+directory is one that all hosts see; number 0 opens it, the others wait for that. When a process dies, those of the other
+hosts end too, and each host starts its own again. When the number changes all drain, and go on as that many.
 """
 
 import os
@@ -17,12 +18,14 @@ import typer
 
 from kernels.errors import AuraError, ConfigError
 from service.options import Profile, Set, settings_of
+from service.replicas import Replicas
+from service.rounds import Rounds
 
 if TYPE_CHECKING:
     from flows.settings import Settings
     from service.recovery import Store
 
-__all__ = ["command", "peers"]
+__all__ = ["command", "identity", "peers"]
 
 _NODE = re.compile(r"(?P<name>[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)-(?P<number>\d{1,3})")
 _LOOK_S = 0.2
@@ -48,25 +51,35 @@ def command(  # noqa: PLR0917 (each is an option of the command line)
     from service.supervisor import Supervisor
     from service.worker import Work
 
-    number, addresses = peers(os.environ, service=service, port=port)
+    name, number, size = identity(os.environ)
+    replicas = Replicas(name, size, os.environ)
     given = {"input.source": source, "sink.directory": out, "recovery.directory": recovery}
     settings, console = with_directory(settings_of(profile, set_, given)), Console()
     configure_logs(settings.log)
     ModelFiles(
         settings
     ).check()  # once for the process that runs and its spares, which are forked from this one
-    store = _store(settings, number, len(addresses), files=sink == "files")
-    console.step("worker", f"{number} of {len(addresses)}: {', '.join(addresses)}; {store.directory}")
+    store = _store(settings, number, size, files=sink == "files")
+    home, rounds = store.directory / f"node-{number}", Rounds(store.directory, number)
+    home.mkdir(mode=0o700, exist_ok=True)
+    console.step(
+        "worker", f"{number} of {size}: {', '.join(peers(name, number, size, service, port))}; {home}"
+    )
 
-    def place(_: int) -> tuple[Sequence[int], list[str]]:
-        return [number], addresses
+    def place(size: int) -> tuple[Sequence[int], list[str]] | None:
+        if number >= size or not rounds.may_start(size):
+            return None
+        return [number], peers(name, number, size, service, port)
 
     work = Work(settings, sink, False, store)
-    Supervisor(work, 1, place, partial(console.step, "worker"), collects=False, grace_s=grace).run()
+    Supervisor(
+        work, size, place, partial(console.step, "worker"), shrink=False, collects=False, grace_s=grace, home=home,
+        wanted=lambda: replicas.count,
+    ).run()  # fmt: skip
 
 
-def peers(variables: Mapping[str, str], *, service: str, port: int) -> tuple[int, list[str]]:
-    """Return the number of this process, and the addresses of all: its own is every interface of its host.
+def identity(variables: Mapping[str, str]) -> tuple[str, int, int]:
+    """Return what the processes are named, the number of this one, and how many there are.
 
     Raises
     ------
@@ -75,20 +88,31 @@ def peers(variables: Mapping[str, str], *, service: str, port: int) -> tuple[int
 
     Examples
     --------
-    >>> peers({"NODE_ID": "aura-1", "CLUSTER_SIZE": "3"}, service="aura", port=2101)
-    (1, ['aura-0.aura:2101', '0.0.0.0:2101', 'aura-2.aura:2101'])
+    >>> identity({"NODE_ID": "aura-cluster-2", "CLUSTER_SIZE": "3"})
+    ('aura-cluster', 2, 3)
     """
     node, size = variables.get("NODE_ID", ""), variables.get("CLUSTER_SIZE", "")
     match = _NODE.fullmatch(node)
-    if match is None or not size.isdecimal() or not int(match["number"]) < int(size):
+    if match is None or not size.isdecimal() or int(size) < 1:
         raise ConfigError(
-            f"NODE_ID={node!r}, CLUSTER_SIZE={size!r}: expected a name with a number below the size",
+            f"NODE_ID={node!r}, CLUSTER_SIZE={size!r}: expected a name with a number, and how many there are",
             "For example NODE_ID=aura-cluster-2 CLUSTER_SIZE=3, as a StatefulSet names its pods",
         )
-    number, domain = int(match["number"]), f".{service}" if service else ""
-    names = [f"{match['name']}-{k}{domain}" for k in range(int(size))]
+    return match["name"], int(match["number"]), int(size)
+
+
+def peers(name: str, number: int, size: int, service: str, port: int) -> list[str]:
+    """Return the addresses of all processes: that of number `number`, itself, is every interface of its host.
+
+    Examples
+    --------
+    >>> peers("aura", 1, 3, "mesh", 2101)
+    ['aura-0.mesh:2101', '0.0.0.0:2101', 'aura-2.mesh:2101']
+    """
+    domain = f".{service}" if service else ""
+    names = [f"{name}-{k}{domain}" for k in range(size)]
     names[number] = "0.0.0.0"  # peers come from elsewhere; a network policy keeps others out
-    return number, [f"{name}:{port}" for name in names]
+    return [f"{each}:{port}" for each in names]
 
 
 def _store(settings: "Settings", number: int, size: int, *, files: bool) -> "Store":

@@ -16,6 +16,7 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from kernels.errors import AuraError, ConfigError, LostError
@@ -32,8 +33,8 @@ __all__ = ["Supervisor"]
 
 _LOOK_S = 0.02  # between two looks whether the first epoch is done
 
-Place = Callable[[int], tuple[Sequence[int], list[str]]]
-"""Which numbers of so many processes run here, and the addresses of all."""
+Place = Callable[[int], tuple[Sequence[int], list[str]] | None]
+"""Which numbers of so many processes run here, and the addresses of all; None: they cannot start yet."""
 
 
 class _Drained(Exception):
@@ -60,6 +61,10 @@ class Supervisor:
         Whether the results are put together at the end.
     grace_s
         How long a drain may take.
+    home
+        Folder of the status and of the control pipe; by default the recovery directory.
+    wanted
+        The number of processes that there are to be, where somebody else decides it; None: nobody does.
     """
 
     work: Work
@@ -69,6 +74,8 @@ class Supervisor:
     shrink: bool = True
     collects: bool = True
     grace_s: float = 10.0
+    home: Path | None = None
+    wanted: Callable[[], int | None] = lambda: None
     _status: Status = field(default_factory=Status)
     _spares: list[Process] = field(default_factory=list)
     _backoff: Backoff = field(default_factory=Backoff)
@@ -77,7 +84,8 @@ class Supervisor:
 
     def __post_init__(self) -> None:
         """Take requests from now on."""
-        self._control = Control(self.work.store.directory)
+        self._home = self.home or self.work.store.directory
+        self._control = Control(self._home)
         self._epoch = self.work.store.resumed_at
 
     def run(self) -> dict[str, Any] | None:
@@ -116,7 +124,7 @@ class Supervisor:
 
     def _start(self) -> Tally:
         """Run the flow to its end; return what became of the events, where the sink tells."""
-        numbers, addresses = self.place(self.size)
+        numbers, addresses = self._placed()
         team = self._muster(len(numbers))
         try:
             if 0 in numbers:
@@ -136,6 +144,14 @@ class Supervisor:
         for said in words:
             account.add(Tally(**said["account"]))
         return account
+
+    def _placed(self) -> tuple[Sequence[int], list[str]]:
+        """Wait until the processes can start."""
+        while (placed := self.place(self.size)) is None:
+            self._wait([], BEAT_S)
+            if self._asked is not None:
+                raise _Drained
+        return placed
 
     def _muster(self, count: int) -> list[Process]:
         """Return so many processes that are ready to run: the spares first."""
@@ -246,8 +262,14 @@ class Supervisor:
             what, _, number = request.partition(" ")
             if what == "stop":
                 self._asked = 0
-            elif what == "scale" and self._asked != 0 and int(number) != self.size:
-                self._asked = int(number)
+            elif what == "scale":
+                self._scale(int(number))
+        if (count := self.wanted()) is not None:
+            self._scale(count)
+
+    def _scale(self, count: int) -> None:
+        if self._asked != 0 and count != self.size:
+            self._asked = count
 
     def _stop(self) -> None:
         self._asked = 0
@@ -256,7 +278,7 @@ class Supervisor:
         """Change the status and write it."""
         for name, value in {"state": state, **more}.items():
             setattr(self._status, name, value)
-        self._status.write(self.work.store.directory)
+        self._status.write(self._home)
         log("cluster_state", state=state, nodes=self._status.nodes, failure=self._status.failure)
 
 

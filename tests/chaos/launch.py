@@ -3,10 +3,12 @@
 python -m chaos.launch FOLDER PROTECTIONS ARGUMENT..., with tests/ in PYTHONPATH
 
 FOLDER is where `chaos.crashes` looks; PROTECTIONS are names of `chaos.protections`, with commas between them, or `-`.
+CHAOS_PORT lets the hosts of `aura worker` be this one: number k at the port k after it.
 SIGUSR1 has a process write into its log where it is.
 """
 
 import faulthandler
+import os
 import signal
 import sys
 from pathlib import Path
@@ -14,6 +16,7 @@ from pathlib import Path
 from chaos.crashes import arm
 from chaos.protections import switch_off
 
+from service import hosts
 from service.cli import main as aura
 
 
@@ -24,6 +27,8 @@ def main() -> None:
     arm(Path(folder))
     for name in off.split(",") if off != "-" else ():
         switch_off(name)
+    if port := os.environ.get("CHAOS_PORT"):
+        hosts.peers = lambda name, number, size, *_: [f"127.0.0.1:{int(port) + k}" for k in range(size)]
     sys.argv = ["aura", *sys.argv[3:]]
     aura()
 

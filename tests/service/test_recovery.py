@@ -18,7 +18,6 @@ from operators.drain import DRAIN, Drain
 from operators.file_sink import PARTS, FileSink
 from service.backoff import Backoff
 from service.collect import collect
-from service.hosts import peers
 from service.recovery import Store
 from service.witness import witness
 
@@ -299,10 +298,3 @@ def test_progress_is_read_while_it_is_written(tmp_path: Path) -> None:
         file.execute("BEGIN EXCLUSIVE")
         assert store.progress() == 0
     store.close()
-
-
-@pytest.mark.parametrize("node", ["", "aura", "aura-3", "-1", "2"])
-def test_peers_refused(node: str) -> None:
-    """A host that cannot tell which it is does not start."""
-    with pytest.raises(ConfigError, match="NODE_ID"):
-        peers({"NODE_ID": node, "CLUSTER_SIZE": "3"}, service="", port=1)
