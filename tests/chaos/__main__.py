@@ -17,8 +17,9 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from chaos.arena import Plan, Verdict, play
+from chaos.arena import Plan, play
 from chaos.faults import RANDOM
+from chaos.verdict import Verdict
 
 from infra.kafka.broker import Cluster
 
@@ -67,7 +68,7 @@ def _scenario(brokers: Cluster, seed: int) -> Verdict:
     plan, processes = plan_of(seed)
     try:
         found = play(brokers, seed, plan, seconds=8.0, processes=processes)
-    except AssertionError as error:
+    except (AssertionError, OSError) as error:
         found = Verdict(seed, [fault for _, fault in plan], broken=[str(error)[-3000:]])
         brokers.start()
     equal = "equal" if found.digests[0] == found.digests[1] != "" else "DIFFERENT"

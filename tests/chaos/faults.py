@@ -5,7 +5,7 @@ import random
 import signal
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chaos.crashes import POINTS
 
@@ -25,7 +25,7 @@ def inject(name: str, arena: "Arena", rng: random.Random) -> str:
 
 def _crash(arena: "Arena", point: str) -> str:
     """Let whichever process comes to a place first die there."""
-    arena.flow.running()
+    status = arena.flow.running()
     (arena.flow.points / point).touch()
     end = time.monotonic() + _DIES_S
     while (arena.flow.points / point).exists():
@@ -34,7 +34,13 @@ def _crash(arena: "Arena", point: str) -> str:
             return f"nobody killed at {point}: the records were over"
         assert time.monotonic() < end + _DIES_S, f"nobody came to {point}: {arena.flow.said()}"
         time.sleep(0.005)
+    _noticed(arena, status)
     return f"a process killed at {point}"
+
+
+def _noticed(arena: "Arena", before: dict[str, Any]) -> dict[str, Any]:
+    """Wait until the supervisor has noticed that a process is gone; return what it says then."""
+    return arena.flow.until(lambda now: now["restarts"] > before["restarts"])
 
 
 def _kill(arena: "Arena", rng: random.Random) -> str:
@@ -42,7 +48,7 @@ def _kill(arena: "Arena", rng: random.Random) -> str:
     time.sleep(rng.uniform(0, 0.1))
     number = rng.randrange(len(status["processes"]))
     os.kill(status["processes"][number], signal.SIGKILL)
-    arena.flow.until(lambda now: now["restarts"] > status["restarts"])
+    _noticed(arena, status)
     return f"process {number} of {len(status['processes'])} killed"
 
 
@@ -54,7 +60,7 @@ def _kill_twice(arena: "Arena", rng: random.Random) -> str:
     now = arena.flow.status()
     if now["restarts"] == status["restarts"] and now["processes"]:
         os.kill(rng.choice(now["processes"]), signal.SIGKILL)
-        arena.flow.until(lambda now: now["restarts"] > status["restarts"])
+        _noticed(arena, status)
     return f"{first}, and another one as it started again"
 
 
@@ -62,7 +68,7 @@ def _hang(arena: "Arena", rng: random.Random) -> str:
     status = arena.flow.running()
     os.kill(rng.choice(status["processes"]), signal.SIGSTOP)
     begun_s = time.monotonic()
-    arena.flow.until(lambda now: now["restarts"] > status["restarts"])
+    _noticed(arena, status)
     return f"a process stopped, and taken for dead after {time.monotonic() - begun_s:.1f} s"
 
 

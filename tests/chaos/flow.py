@@ -107,6 +107,10 @@ class Flow:
         assert self.process is not None
         return self.process.wait(wait_s)
 
+    def alive(self) -> bool:
+        """Return whether it runs."""
+        return self.process is not None and self.process.poll() is None
+
     def scale(self, processes: int) -> None:
         """Ask for another number of processes, as a user does."""
         line = [
