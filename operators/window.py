@@ -119,7 +119,8 @@ class ShardWindows:
         return pack("windows", _VERSION, state)
 
     def _restore(self, state: dict[str, Any]) -> None:
-        self._watermarks, self._idle = state["watermarks"], state["idle"]
+        known = len(state["watermarks"])  # partitions may have been added since
+        self._watermarks[:known], self._idle[:known] = state["watermarks"], state["idle"]
         self._watermark_us, self._revisions = state["watermark_us"], state["revisions"]
         self._look_ahead()
         self._open(state["shard"])

@@ -29,6 +29,7 @@ __all__ = ["command", "identity", "peers"]
 
 _NODE = re.compile(r"(?P<name>[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)-(?P<number>\d{1,3})")
 _LOOK_S = 0.2
+_PATIENCE_S = 60.0  # for the others, and for the first epoch with them
 _STORE_S = 300.0  # number 0 may still be pulling its image
 
 
@@ -74,6 +75,7 @@ def command(  # noqa: PLR0917 (each is an option of the command line)
     work = Work(settings, sink, False, store)
     Supervisor(
         work, size, place, partial(console.step, "worker"), shrink=False, collects=False, grace_s=grace, home=home,
+        patience_s=_PATIENCE_S,
         wanted=lambda: replicas.count,
     ).run()  # fmt: skip
 

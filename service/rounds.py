@@ -4,21 +4,18 @@
     ready-K    number K has joined the round of that name: its own process of the start before is gone
 
 Number 0 goes on when all have joined: so nobody is left who writes into the store, and it may be rolled back. The others
-wait for a round of their size that is new to them. One that fails before number 0 has noticed that waits for the next
-round too; if none comes, number 0 still waits for it in this one.
+wait for a round of their size that is new to them. One that fails makes the others fail, number 0 too, which begins another.
+One that fails before all have found each other leaves the rest waiting: the supervisor ends such a start after a while.
 """
 
 import json
-import time
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 __all__ = ["Rounds"]
 
 _ROUND = "round"
-_AGAIN_S = 10.0  # by then number 0 has noticed that a peer is gone, if it had one
 
 
 @dataclass
@@ -31,15 +28,11 @@ class Rounds:
         The recovery directory.
     number
         Of the process.
-    now
-        A clock in seconds that never goes back.
     """
 
     directory: Path
     number: int
-    now: Callable[[], float] = time.monotonic
     _name: str | None = None  # of the round that was joined last, or that is begun
-    _joined_s: float = field(default=0.0)
 
     def may_start(self, size: int) -> bool:
         """Return whether this process may start now, as one of `size`; to be asked again until it may."""
@@ -56,11 +49,9 @@ class Rounds:
 
     def _follow(self, size: int) -> bool:
         found = self._read(_ROUND)
-        if not isinstance(found, list) or found[1] != size:
+        if not isinstance(found, list) or found[1] != size or found[0] == self._name:
             return False
-        if found[0] == self._name:
-            return self.now() - self._joined_s > _AGAIN_S
-        self._name, self._joined_s = found[0], self.now()
+        self._name = found[0]
         self._write(f"ready-{self.number}", self._name)
         return True
 

@@ -16,6 +16,7 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,8 @@ class Supervisor:
         How long a drain may take.
     home
         Folder of the status and of the control pipe; by default the recovery directory.
+    patience_s
+        How long the first epoch of a start may take: where others may not come. None: as long as it takes.
     wanted
         The number of processes that there are to be, where somebody else decides it; None: nobody does.
     """
@@ -75,6 +78,7 @@ class Supervisor:
     collects: bool = True
     grace_s: float = 10.0
     home: Path | None = None
+    patience_s: float | None = None
     wanted: Callable[[], int | None] = lambda: None
     _status: Status = field(default_factory=Status)
     _spares: list[Process] = field(default_factory=list)
@@ -174,6 +178,7 @@ class Supervisor:
     def _watch(self, team: list[Process]) -> None:
         """Look after `team` until the flow is over."""
         up, looked_s, drained_s = False, time.monotonic(), None
+        late_s = looked_s + self.patience_s if self.patience_s is not None else inf
         while not all(process.has_said("over") for process in team):
             self._wait(team, BEAT_S if up else _LOOK_S)
             check(team)
@@ -183,6 +188,8 @@ class Supervisor:
                 check_beats(team)
             if not up and (up := self.work.store.progress() > self._epoch):
                 self._is_up()
+            if not up and now_s > late_s:
+                raise Failure(f"the others did not come within {self.patience_s:g} s", kind="away")
             if self._asked is not None and drained_s is None:
                 drained_s = now_s
                 self._drain(team)

@@ -35,9 +35,12 @@ class Failure(Exception):
 
 
 def kind_of(error: AuraError) -> str:
-    """Return the kind of failure that an error is."""
+    """Return the kind of failure that an error is, or that it wraps: a step puts its name before what it raises."""
     kinds = {ConfigError: "config", LostError: "lost", AwayError: "away"}
-    return next((kind for known, kind in kinds.items() if isinstance(error, known)), "failed")
+    found = next((kind for known, kind in kinds.items() if isinstance(error, known)), None)
+    if found is None and isinstance(error.__cause__, AuraError):
+        return kind_of(error.__cause__)
+    return found or "failed"
 
 
 def check(team: Sequence[Process]) -> None:

@@ -73,11 +73,11 @@ class Record(NamedTuple):
     rows: tuple[Row, ...]
 
 
-def records(seed: int, partition: int, count: int) -> list[Record]:
-    """Return the records of a partition, of 10 events on average."""
+def records(seed: int, partition: int, count: int, *, begin_us: int = BEGIN_US) -> list[Record]:
+    """Return the records of a partition, of 10 events on average, from a time on."""
     rng = np.random.default_rng([seed, partition])
     found: list[Record] = []
-    time_us = BEGIN_US
+    time_us = begin_us
     for number in range(count):
         size = int(rng.integers(1, 20))
         rows = tuple(_row(rng, partition, time_us + k * _STEP_US, number * 32 + k + 1) for k in range(size))

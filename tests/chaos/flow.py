@@ -16,11 +16,11 @@ from kernels.errors import AuraError
 from service.status import read_status
 from service.worker import LOG
 
-__all__ = ["ENV", "Flow"]
+__all__ = ["ENV", "ROOT", "Flow"]
 
-_ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[2]
 _WAIT_S = 90.0
-ENV = os.environ | {"PYTHONPATH": os.pathsep.join((str(_ROOT), str(_ROOT / "tests")))}
+ENV = os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests")))}
 """In which this package and AURA can be imported."""
 
 
@@ -70,10 +70,19 @@ class Flow:
             "-n",
             str(processes),
         ]
-        line += ["--profile", str(self.profile), "--sink", "kafka", "--out", str(self.folder / "out")]
+        line += [
+            "--profile",
+            str(self.profile),
+            "--sink",
+            "kafka",
+            "--grace",
+            "60",
+            "--out",
+            str(self.folder / "out"),
+        ]
         line += [*self.place, *self._options, *options]
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(line, cwd=_ROOT, env=ENV, stdout=log, stderr=log)
+            self.process = subprocess.Popen(line, cwd=ROOT, env=ENV, stdout=log, stderr=log)
         self.starts += 1
 
     def status(self) -> dict[str, Any]:
@@ -123,7 +132,7 @@ class Flow:
             "--recovery",
             str(self.recovery),
         ]
-        subprocess.run(line, cwd=_ROOT, check=True, capture_output=True, timeout=_WAIT_S)
+        subprocess.run(line, cwd=ROOT, check=True, capture_output=True, timeout=_WAIT_S)
 
     def said(self) -> str:
         """What it has printed, and where its processes are: the end of both."""

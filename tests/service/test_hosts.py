@@ -46,18 +46,6 @@ def test_a_start_waits_for_all(tmp_path: Path) -> None:
     assert first.may_start(2)
 
 
-def test_one_that_fails_before_number_0_listens_joins_again(tmp_path: Path) -> None:
-    """It waits for another round, and then goes into the one it was in."""
-    clock = [0.0]
-    first, second = Rounds(tmp_path, 0), Rounds(tmp_path, 1, now=lambda: clock[0])
-    first.may_start(2)
-    assert second.may_start(2)
-    assert first.may_start(2)
-    assert not second.may_start(2)
-    clock[0] += 11
-    assert second.may_start(2)
-
-
 @pytest.fixture
 def api(tmp_path: Path) -> Iterator[tuple[dict[str, str], Path, list[str], list[int]]]:
     """An HTTPS server that answers as the API server does: variables, the account's folder, what was asked, the replicas."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from kernels.errors import AuraError, AwayError, ConfigError, LostError
+from operators.guard import StepError
 from service import team
 from service.processes import BEAT_S, Channel, Process
 from service.team import HANG_S, Failure, check, kind_of
@@ -83,3 +84,6 @@ def test_kinds() -> None:
     """What a start may mend, what it cannot, and what has to come back by itself."""
     kinds = {ConfigError: "config", LostError: "lost", AwayError: "away", AuraError: "failed"}
     assert {kind: kind_of(kind("what")) for kind in kinds} == kinds
+    wrapped = StepError("step source failed")
+    wrapped.__cause__ = LostError("gone")
+    assert kind_of(wrapped) == "lost"
