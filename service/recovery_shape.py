@@ -19,7 +19,7 @@ START_OVER = (
 
 # What the state and the results so far were made with. What is not here may change from start to start.
 _SHAPE = (
-    "event_time", "flows", "levels",
+    "emergence", "event_time", "field", "flows", "levels",
     "input.as_is", "input.columns", "input.mapping", "input.partitions", "input.source", "kafka.prefix",
     "metrics", "models", "population", "shards", "simulate", "sink.partitions", "stages", "windows", "world",
 )  # fmt: skip
