@@ -1,4 +1,11 @@
-"""The models of a configuration: read, held against their hashes, tried in a throw-away process, loaded."""
+"""The models of a configuration: read, held against their hashes, tried in a throw-away process, loaded.
+
+A run with a recovery directory keeps a copy there of every model that it has accepted, by its hash. A file that is missing or
+damaged later is refused, as ever, and the good copy takes its place: the hash that the configuration names decides.
+"""
+
+import logging
+from pathlib import Path
 
 from flows.settings.root import Settings
 from flows.settings.types import located
@@ -8,7 +15,11 @@ from kernels.onnx_model import MAX_BYTES, check_hash
 from kernels.scorer import Scorer
 from operators.model_probe import Probe
 
-__all__ = ["ModelFiles"]
+__all__ = ["ModelFiles", "damaged_models"]
+
+_KEPT = "models"
+"""In the recovery directory: the copies."""
+_log = logging.getLogger(__name__)
 
 
 class ModelFiles:
@@ -28,7 +39,7 @@ class ModelFiles:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         used = settings.models_used
-        self._files = {name: _read(settings, name) for name in sorted(used)}
+        self._files = {name: _accepted(settings, name) for name in sorted(used)}
         self._probe = Probe(self._files)
 
     def check(self) -> None:
@@ -45,6 +56,42 @@ class ModelFiles:
         """
         self.check()
         return {name: _load(self._settings, name, data, backend) for name, data in self._files.items()}
+
+
+def damaged_models(settings: Settings) -> dict[str, str]:
+    """Return the models in use whose files would be refused now, each with the reason."""
+    found = {}
+    for name in sorted(settings.models_used):
+        try:
+            _read(settings, name)
+        except ConfigError as error:
+            found[name] = error.message
+    return found
+
+
+def _accepted(settings: Settings, name: str) -> bytes:
+    """Return the file of a model, or the copy that was kept when it was good."""
+    recovery, sha256 = settings.recovery.directory, settings.models[name].sha256
+    kept = recovery / _KEPT / f"{sha256}.onnx" if recovery is not None and recovery.is_dir() else None
+    try:
+        data = _read(settings, name)
+    except ConfigError as error:
+        if kept is None or not kept.exists():
+            raise
+        data = kept.read_bytes()
+        check_hash(data, sha256)
+        _log.warning("%s; the last good copy takes its place", error.message)
+        return data
+    if kept is not None and not kept.exists():
+        _keep(kept, data)
+    return data
+
+
+def _keep(path: Path, data: bytes) -> None:
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    temporary = path.with_suffix(".new")
+    temporary.write_bytes(data)
+    temporary.replace(path)
 
 
 def _read(settings: Settings, name: str) -> bytes:

@@ -16,7 +16,7 @@ A commit whose outcome is not known is never tried again: the flow ends, and the
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -88,6 +88,7 @@ class KafkaSink(FixedPartitionedSink[Output, bytes]):
             on_account,
             partitions,
         )
+        self.failed = False  # whether one of the writers has
         self._writer, self._transaction_s = f"{prefix}{group}-{flow}", transaction_s
 
     def list_parts(self) -> list[str]:
@@ -156,7 +157,14 @@ class _Partition(StatefulSinkPartition[Output, bytes]):
         return pack("kafka_sink", _VERSION, state)
 
     def close(self) -> None:
-        """Commit, and give the account."""
+        """Commit, and give the account; once a writer has failed nothing more is tried.
+
+        The engine closes all writers while it unwinds from the failure of one, and a second failure would abort the process.
+        """
+        if self._sink.failed:
+            with suppress(Exception):
+                self._producer.close(timeout=0)
+            return
         self._commit()
         self._producer.close(timeout=_ANSWER_S)
         self._sink.on_account(self.number, self.tally)
@@ -199,7 +207,7 @@ class _Partition(StatefulSinkPartition[Output, bytes]):
         headers += [("id", message.id.encode())] if message.id != message.key else []
         headers += [("traceparent", trace.encode())] if trace else []
         topic = self._sink.prefix + TOPICS[message.kind]
-        with _or_die(f"writing to {topic}[{self.number}]"):
+        with self._or_fail(f"writing to {topic}[{self.number}]"):
             if not self._in_transaction:
                 self._producer.begin_transaction()
                 self._in_transaction = True
@@ -221,10 +229,19 @@ class _Partition(StatefulSinkPartition[Output, bytes]):
     def _commit(self) -> None:
         if not self._in_transaction:
             return
-        with _or_die(f"committing results of partition {self.number}"):
+        with self._or_fail(f"committing results of partition {self.number}"):
             self._settle()
             self._producer.commit_transaction()
         self._in_transaction = False
+
+    @contextmanager
+    def _or_fail(self, what: str) -> Iterator[None]:
+        try:
+            with _or_die(what):
+                yield
+        except BaseException:
+            self._sink.failed = True
+            raise
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -53,6 +54,8 @@ class Job:
         An opened input to read in place of the source that `settings` names.
     obeys
         The decisions of another run, to be done again; None: those of its own, if it may degrade.
+    now
+        The clock of those decisions, in seconds.
     """
 
     settings: Settings
@@ -61,7 +64,8 @@ class Job:
     console: Console
     given: Input | None = None
     obeys: Path | None = None
-    _governed: Governed | None = field(default=None, init=False)
+    now: Callable[[], float] = time.monotonic
+    governed: Governed | None = field(default=None, init=False)
 
     def run(self) -> dict[str, Any]:
         """Run to the end of the source, and say what came out and where; return the summary.
@@ -87,7 +91,7 @@ class Job:
         self.settings.sink.directory.mkdir(parents=True, exist_ok=True)
         if self.settings.recovery.directory is None:
             clear_parts(self.settings.sink.directory)
-            with governed(self.settings, self.obeys, sink=self.sink) as self._governed:
+            with governed(self.settings, self.obeys, sink=self.sink, now=self.now) as self.governed:
                 summary = self._run({})
             clear_parts(self.settings.sink.directory)
             return summary or {}
@@ -96,7 +100,9 @@ class Job:
         try:
             with (
                 stop_signals(lambda: _stop(stopped)),
-                governed(self.settings, self.obeys, sink=self.sink, store=store) as self._governed,
+                governed(
+                    self.settings, self.obeys, sink=self.sink, store=store, now=self.now
+                ) as self.governed,
             ):
                 summary = self._kept(store, stopped)
             if summary is None:
@@ -111,7 +117,7 @@ class Job:
 
     def _kept(self, store: Store, stopped: threading.Event) -> dict[str, Any] | None:
         """Run, and where it may degrade go on after failures."""
-        found = self._governed
+        found = self.governed
         if found is None or found.governor is None:
             return self._resumed(store)
         return keep_running(
@@ -126,7 +132,7 @@ class Job:
 
     def _run(self, options: dict[str, Any]) -> dict[str, Any] | None:
         """Return the summary; None if the run was stopped before its end."""
-        found = self._governed
+        found = self.governed
         made = start(
             self.settings, self.console, sink=self.sink, until_end=self.until_end, given=self.given,
             decisions=found.decisions if found else None,

@@ -1,7 +1,8 @@
 """What a run that may degrade is given: the log of its decisions, and the governor that makes them."""
 
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,13 @@ class Governed:
 
 @contextmanager
 def governed(
-    settings: Settings, obeys: Path | None, *, sink: str, store: Store | None = None, who: str = "0"
+    settings: Settings,
+    obeys: Path | None,
+    *,
+    sink: str,
+    store: Store | None = None,
+    who: str = "0",
+    now: Callable[[], float] = time.monotonic,
 ) -> Iterator[Governed | None]:
     """Watch and decide while the block runs; None where the run does everything whatever happens.
 
@@ -46,7 +53,7 @@ def governed(
     publisher = None
     if "kafka" in (settings.input.source, sink):
         publisher = Publisher(settings.kafka.client_options(), settings.kafka.prefix)
-    governor = Governor(settings, log, publisher=publisher, who=who)
+    governor = Governor(settings, log, publisher=publisher, who=who, now=now)
     with governor.watching():
         yield Governed(log, governor)
     if log.path != beside and log.path.exists():

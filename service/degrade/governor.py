@@ -17,6 +17,7 @@ import psutil
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
+from flows.models import damaged_models
 from flows.plan import Plan
 from flows.settings.root import Settings
 from operators.decisions import Decision, DecisionLog
@@ -31,6 +32,7 @@ from service.observe.recorder import Recorder
 __all__ = ["Governor"]
 
 _HEALTH_S = 5.0  # between two words about the health
+_MODELS_S = 5.0  # between two looks at the files of the models
 
 
 @dataclass
@@ -84,6 +86,7 @@ class Governor:
         self._seen, self._process = _Seen(), psutil.Process()
         self._last: dict[str, float] = {}
         self._told_s = -_HEALTH_S
+        self._looked_s = -_MODELS_S
 
     def attach(self, recorder: Recorder, plan: Plan) -> None:
         """Watch a flow that begins."""
@@ -123,6 +126,7 @@ class Governor:
 
     def signals(self) -> dict[str, float]:
         """Return what is measured now, of what comes since the last look where that makes sense."""
+        self._look_at_models()
         found = {
             "memory": self._process.memory_info().rss / self._limit_bytes,
             "failed": float(len(self.failures) + len(self._lost())),
@@ -139,6 +143,16 @@ class Governor:
         if (watermark_us := recorder.watermark_us) is not None:
             found["lag_s"] = time.time() - watermark_us / 1e6
         return found
+
+    def _look_at_models(self) -> None:
+        """Note which files of models are damaged: what is loaded goes on, a start would need the copies."""
+        now_s = self.now()
+        if now_s - self._looked_s < _MODELS_S:
+            return
+        self._looked_s = now_s
+        for name in [name for name in self.failures if name.startswith("model ")]:
+            del self.failures[name]
+        self.failures |= {f"model {name}": why for name, why in damaged_models(self.settings).items()}
 
     def metrics(self) -> Iterator[Metric]:
         """Yield the level, the share, and how many decisions there have been."""

@@ -6,8 +6,10 @@ restart: the last one about a border counts, and they say the same.
 """
 
 import json
+import socket
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import pybreaker
@@ -56,6 +58,7 @@ class Publisher:
         return True
 
     def _send(self, health: Mapping[str, Any]) -> None:
+        self._look()
         told = list(self._waiting)
         with Sender(self._options) as sender:
             for decision in told:
@@ -63,3 +66,14 @@ class Publisher:
             sender.send(self._prefix + HEALTH, 0, (b"flow", json.dumps(health).encode()), _JSON)
         for _ in told:
             self._waiting.popleft()
+
+    def _look(self) -> None:
+        """Raise unless something listens: a producer that finds nobody is never let go of, with its sockets."""
+        for server in self._options["bootstrap_servers"]:
+            host, _, port = server.rpartition(":")
+            with (
+                suppress(OSError),
+                socket.create_connection((host.strip("[]"), int(port)), _ANSWER_MS / 1000),
+            ):
+                return
+        raise AuraError(f"nobody listens at {','.join(self._options['bootstrap_servers'])}")
