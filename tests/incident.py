@@ -54,7 +54,7 @@ class Incident:
     seconds: float = 330.0
     broker_s: tuple[float, float] = (20, 45)
     device_s: tuple[float, float] = (90, 92)
-    model_s: tuple[float, float] = (280, 300)
+    model_s: tuple[float, float] = (252, 268)
     samples: list[tuple[float, int, int, int, str]] = field(default_factory=list)
     begun_s: float = 0.0
 
@@ -178,4 +178,3 @@ if __name__ == "__main__":
         found = Incident(Path(folder))
         print(json.dumps(found.run()[0], indent=1))
         draw(found, Path(sys.argv[1]))
-        Path(sys.argv[1]).with_suffix(".json").write_text(json.dumps(found.samples))

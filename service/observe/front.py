@@ -3,13 +3,18 @@
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 from flows.settings.root import Settings
+from kernels.errors import AuraError
 from service.health.broker import broker_checks
 from service.health.checks import check_clock, check_disk, check_memory, check_models
 from service.health.component import Component, State, checked, report
@@ -17,7 +22,7 @@ from service.observe.http import address_of, application, bind, serve
 from service.observe.shared import Joined
 from service.observe.watching import FOLDER
 from service.processes import Channel, Process
-from service.status import read_status
+from service.status import Status, read_status
 
 __all__ = ["cluster_front", "cluster_health"]
 
@@ -40,13 +45,28 @@ def cluster_front(settings: Settings, directory: Path, *, sink: str) -> Iterator
 def _serve(settings: Settings, directory: Path, sink: str, listener: socket.socket, _: Channel) -> None:
     registry = CollectorRegistry()
     registry.register(Joined(directory / FOLDER))
+    registry.register(_Nodes(directory))
     health = partial(cluster_health, settings, directory, sink=sink)
     serve(application(partial(generate_latest, registry), health, settings.http.plain_token), listener)
 
 
+class _Nodes(Collector):
+    """What the supervisor's status says, as metrics."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield how many processes are up, are to be, and have been started again."""
+        status = _status(self._directory)
+        yield GaugeMetricFamily("aura_cluster_nodes", "Processes that are up", status["nodes"])
+        yield GaugeMetricFamily("aura_cluster_nodes_wanted", "Processes that are to be up", status["wanted"])
+        yield CounterMetricFamily("aura_cluster_restarts", "Starts after a failure", status["restarts"])
+
+
 def cluster_health(settings: Settings, directory: Path, *, sink: str) -> Mapping[str, Any]:
     """Return the report on a cluster whose supervisor writes its status into `directory`."""
-    status = read_status(directory)
+    status = _status(directory)
     components = [
         _nodes(status),
         checked("disk", lambda: check_disk(settings), required=True),
@@ -59,6 +79,14 @@ def cluster_health(settings: Settings, directory: Path, *, sink: str) -> Mapping
         components += [checked("broker", broker, required=True), checked("topics", topics, required=True)]
     keys = ("state", "nodes", "wanted", "restarts", "recovery_s", "epoch")
     return report(components, cluster={key: status[key] for key in keys})
+
+
+def _status(directory: Path) -> Mapping[str, Any]:
+    """Return what the supervisor wrote last; before it has written anything, that it starts."""
+    try:
+        return read_status(directory)
+    except AuraError:
+        return asdict(Status())
 
 
 def _nodes(status: Mapping[str, Any]) -> Component:

@@ -1,7 +1,7 @@
 """A flow that does less: what it leaves out follows from event time and the decisions alone, and what it gives is marked."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from flows.settings import load
 from kernels.sampling import in_sample
 from operators.decisions import Decision, DecisionLog, encode
 from operators.degrade import Degrade
+from operators.kafka_reader import read_committed
 from operators.result import KINDS, Result
 from service.console import Console
 from service.job import Job
@@ -147,3 +148,18 @@ def test_no_partition_is_left_out() -> None:
         for number in range(partitions):
             own = ids[partition_of(ids, partitions) == number]
             assert in_sample(own, 10).mean() == pytest.approx(0.1, abs=0.01)
+
+
+def test_topics_carry_the_level(
+    kafka: str, topics: Callable[..., str], both: tuple[Any, Any, dict[str, Any]], log: Path, tmp_path: Path
+) -> None:
+    """In topics the level is a header of each record, and what is read back has the digests of the files."""
+    prefix = topics()
+    options = AGENTS | {"sink.directory": str(tmp_path), "kafka.bootstrap": kafka, "kafka.prefix": prefix}
+    settings = load("distributed", options).settings
+    summary = Job(settings, sink="kafka", until_end=True, console=Console(quiet=True), obeys=log).run()
+    for name in ("digest", "digest_scored", "shed"):
+        assert summary[name] == both[2][name]
+    parts = {(f"{prefix}aura.cells", number): 0 for number in range(4)}
+    found = [dict(record.headers) for record in read_committed({"bootstrap_servers": [kafka]}, parts)]
+    assert {headers["degradation"] for headers in found} == {b"0", b"2"}
