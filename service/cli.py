@@ -48,7 +48,9 @@ app.command("simulate", epilog="Example: aura simulate --agents 100000 --speed 1
     produce_command.simulate
 )
 app.add_typer(cluster.app, name="cluster")
-app.command("worker")(hosts.command)
+app.command(
+    "worker", epilog="Example: NODE_ID=aura-0 CLUSTER_SIZE=3 aura worker --service aura --source kafka"
+)(hosts.command)
 app.add_typer(config.app, name="config")
 app.add_typer(query.app, name="query")
 app.add_typer(deadletters_command.app, name="deadletters")

@@ -34,7 +34,7 @@ _MORE_S = 5.0  # beyond the deadline: the server answers then, with what it has
 _SHOWN = 12  # columns: a terminal has room for so many
 
 
-@app.command()
+@app.command(epilog="Example: aura query agents --near 500,500 --k 5")
 def agents(  # noqa: PLR0917 (each is an option of the command line)
     id_: Annotated[list[int] | None, typer.Option("--id", help="Of an agent; may be repeated.")] = None,
     box: Annotated[str | None, typer.Option(help="x0,y0,x1,y1 or x0,y0,z0,x1,y1,z1, metres.")] = None,
@@ -58,10 +58,10 @@ def agents(  # noqa: PLR0917 (each is an option of the command line)
     _show(*ask(at, "agents", asked | bounds, token), out, as_json)
 
 
-@app.command()
+@app.command(epilog="Example: aura query cells second --top count --limit 10")
 def cells(  # noqa: PLR0917 (each is an option of the command line)
     window: Annotated[str, typer.Argument(help="Its name, as configured.")],
-    start_us: Annotated[int | None, typer.Option(help="The window that starts there [the newest].")] = None,
+    start_us: Annotated[int | None, typer.Option(help="The window that starts there (the newest).")] = None,
     region: Annotated[str | None, typer.Option(help="cx0,cy0,cx1,cy1: cells, both ends included.")] = None,
     starts: Annotated[int, typer.Option(min=1, help="So many of the newest windows.")] = 1,
     top: Annotated[str | None, typer.Option(help="A column: its highest values first.")] = None,
@@ -79,7 +79,7 @@ def cells(  # noqa: PLR0917 (each is an option of the command line)
     _show(*ask(at, "cells", asked | bounds, token), out, as_json)
 
 
-@app.command()
+@app.command(epilog="Example: aura query alerts --limit 5")
 def alerts(  # noqa: PLR0917 (each is an option of the command line)
     agent: Annotated[int | None, typer.Option(help="Only of that agent.")] = None,
     limit: Limit = _LIMIT,
@@ -92,7 +92,7 @@ def alerts(  # noqa: PLR0917 (each is an option of the command line)
     _show(*ask(at, "alerts", {"agent_id": agent, "limit": limit}, token), out, as_json)
 
 
-@app.command()
+@app.command(epilog="Example: aura query history 4711 --out track.parquet")
 def history(  # noqa: PLR0917 (each is an option of the command line)
     id_: Annotated[int, typer.Argument(metavar="ID", help="Of the agent.")],
     limit: Limit = 1_000,
