@@ -15,6 +15,7 @@ from operators.cells import AGGREGATES, Cells, CellsConfig, cell_columns, layout
 from operators.combine import Combine, groups_of
 from operators.privacy import Privacy
 from operators.result_tables import Output
+from operators.small_cells import Small
 from operators.window import Closed, ShardWindows, WindowConfig, WindowStep
 from operators.withdrawn import withdrawals
 
@@ -64,7 +65,10 @@ class CellPlan:
         layout = layout_of(settings)
         _check_metrics(layout, set(given.columns))
         groups = groups_of(windows, grid.size)
-        shards = ShardMap.uniform(grid.size, min(settings.shards.count, grid.size))
+        shards, small = ShardMap.uniform(grid.size, min(settings.shards.count, grid.size)), None
+        if settings.safety.privacy_preservation.small_cells == "merge":
+            shards = shards.aligned(grid.block_of_rank)
+            small = Small(settings.safety.privacy_preservation.k, grid.block_of_rank)
         first = len(settings.event_stages) + 1
         return cls(
             cell_stages=tuple(
@@ -72,7 +76,9 @@ class CellPlan:
                 for stage in cell_stages(settings.cell_stages, first, _published(settings), given.models)
             ),
             combine=Combine(grid, shards, layout, groups, given.backend),
-            windows=WindowConfig(groups, given.partitions, shards, layout, settings.event_time.horizon),
+            windows=WindowConfig(
+                groups, given.partitions, shards, layout, settings.event_time.horizon, small
+            ),
             cells=CellsConfig(
                 grid, layout, {w.name: w for w in windows},
                 {w.name: frozenset(settings.windows[w.name].aggregates) for w in windows},

@@ -146,6 +146,15 @@ class Grid:
         return rank
 
     @cached_property
+    def block_of_rank(self) -> NDArray[np.int32]:
+        """(C,) number of the block of 2 x 2 x 2 cells that each rank belongs to; a block's ranks lie side by side. Read-only."""
+        codes = morton.encode(*self.unravel(self.morton_order)) >> np.uint64(3)
+        blocks = np.zeros(self.size, np.int32)
+        np.cumsum(codes[1:] != codes[:-1], out=blocks[1:])
+        blocks.setflags(write=False)
+        return blocks
+
+    @cached_property
     def constants(self) -> tuple[tuple[np.float32, np.float32, np.int32], ...]:
         """Lower edge, inverse cell edge (float32) and last coordinate of each axis: all that `cells` needs."""
         return tuple(

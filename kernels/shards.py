@@ -50,6 +50,24 @@ class ShardMap:
             raise ConfigError(f"shards: expected 1 to {size}, the number of cells, got {shards}")
         return cls(tuple(k * size // shards for k in range(shards + 1)), version)
 
+    def aligned(self, block_of_rank: NDArray[np.int32]) -> "ShardMap":
+        """Return the map with each boundary moved up to where a block begins; shards that are left empty are dropped.
+
+        Parameters
+        ----------
+        block_of_rank
+            (C,) number of each rank's block, rising: no block is then in two shards.
+
+        Examples
+        --------
+        >>> ShardMap((0, 1, 3, 6)).aligned(np.array([0, 0, 1, 1, 2, 2])).boundaries
+        (0, 2, 4, 6)
+        """
+        begins = np.flatnonzero(np.diff(block_of_rank, prepend=-1))
+        places = np.searchsorted(begins, self.boundaries[:-1])
+        edges = begins[places[places < len(begins)]].tolist()
+        return ShardMap((*dict.fromkeys(edges), self.size), self.version)
+
     @property
     def shards(self) -> int:
         """Number of shards S."""

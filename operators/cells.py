@@ -106,6 +106,8 @@ def to_cells(closed: Closed, config: CellsConfig) -> Cells:
             columns[f"{metric.name}_{name}"] = values if keep else np.full(rows, np.nan)
     columns["score"] = np.full(rows, np.nan, np.float32)
     columns["revision"] = closed.revision
+    if closed.merged is not None:
+        columns["merged"] = closed.merged
     return Cells(closed.shard, columns, list(config.windows), closed.trace)
 
 

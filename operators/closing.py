@@ -7,8 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.panes import Window
-from kernels.table import Table, count_of, distinct_pairs, spread, windows_of
+from kernels.table import Table, spread
+from operators.members import Members
 from operators.pane_store import PaneStore
+from operators.small_cells import Small, merge_small
 
 __all__ = ["Closed", "Sums", "close", "last_start", "revisions_of"]
 
@@ -30,6 +32,8 @@ class Closed(NamedTuple):
         (K,) int32.
     trace
         The W3C traceparent of the span that closed them, if that is traced.
+    merged
+        (K,) int64 how many cells a row stands for, or None if each stands for one.
     """
 
     shard: int
@@ -41,16 +45,18 @@ class Closed(NamedTuple):
     floats: NDArray[np.float32]
     revision: NDArray[np.int32]
     trace: str = ""
+    merged: NDArray[np.int64] | None = None
 
 
 class Sums(NamedTuple):
-    """K rows of closed windows: (K,) starts, (K,) ranks, (K,) distinct agents or None, and the exact statistics."""
+    """K rows of closed windows: (K,) starts, (K,) ranks, (K,) distinct agents or None, the exact statistics, (K,) cells."""
 
     start_us: NDArray[np.int64]
     rank: NDArray[np.int64]
     agents: NDArray[np.int64] | None
     ints: NDArray[np.int64]
     floats: NDArray[np.float32]
+    merged: NDArray[np.int64] | None = None
 
 
 def last_start(window: Window, watermark_us: int) -> int:
@@ -58,26 +64,35 @@ def last_start(window: Window, watermark_us: int) -> int:
     return (watermark_us - window.lateness_us - window.length_us) // window.slide_us * window.slide_us
 
 
-def close(store: PaneStore, window: Window, first_us: int, last_us: int, cells: int) -> Iterator[Sums]:
-    """Yield the windows that start at first_us to last_us and hold events."""
+def close(
+    store: PaneStore, window: Window, first_us: int, last_us: int, *, cells: int, small: Small | None = None
+) -> Iterator[Sums]:
+    """Yield the windows that start at first_us to last_us and hold events; with `small` their small cells merged."""
     if last_us < first_us:
         return
     panes, slide = window.length_us // window.pane_us, window.slide_us // window.pane_us
     low, high = first_us // window.pane_us, (last_us + window.length_us) // window.pane_us
     table = spread(store.table(low, high), cells=cells, panes=panes, slide_panes=slide)
     table = _within(table, first_us // window.slide_us, last_us // window.slide_us, cells)
-    members = _Members(store, window, low, high, cells) if window.agents else None
+    members = Members(store, window, low, high, cells) if window.agents else None
     starts = {
         s for pane in store.blocks.panes(low, high) for s in window.starts(pane) if first_us <= s <= last_us
     }
     for start_us in sorted(starts):
         found, table = _of_blocks(store, window, start_us, table, cells)
-        agents = None if members is None else members.count(found.key + start_us // window.slide_us * cells)
-        yield Sums(np.full(len(found.key), start_us), found.key, agents, found.ints, found.floats)
+        key = found.key + start_us // window.slide_us * cells
+        yield _sums(found._replace(key=key), members, window, cells, small)
     if len(table.key):
-        number_of, rank = np.divmod(table.key, cells)
-        agents = None if members is None else members.count(table.key)
-        yield Sums(number_of * window.slide_us, rank, agents, table.ints, table.floats)
+        yield _sums(table, members, window, cells, small)
+
+
+def _sums(table: Table, members: Members | None, window: Window, cells: int, small: Small | None) -> Sums:
+    """Return the rows of a table by `window * cells + rank`, sorted by that."""
+    agents, merged = None if members is None else members.count(table.key), None
+    if members is not None and small is not None:
+        table, agents, merged = merge_small(table, members, cells, small)
+    number, rank = np.divmod(table.key, cells)
+    return Sums(number * window.slide_us, rank, agents, table.ints, table.floats, merged)
 
 
 def _of_blocks(
@@ -100,22 +115,6 @@ def revisions_of(start_us: NDArray[np.int64], revisions: Mapping[int, int]) -> N
     for start, number in revisions.items():
         found[start_us == start] = number
     return found
-
-
-class _Members:
-    """The distinct (window and cell, agent) pairs of the windows that close."""
-
-    def __init__(self, store: PaneStore, window: Window, low: int, high: int, cells: int) -> None:
-        pairs = store.pairs(low, high)
-        panes, slide = window.length_us // window.pane_us, window.slide_us // window.pane_us
-        self._key, agent_id = pairs.key, pairs.agent_id
-        if not panes == slide == 1:
-            rows, key = windows_of(pairs.key, cells=cells, panes=panes, slide_panes=slide)
-            self._key, _ = distinct_pairs(key, agent_id[rows])
-
-    def count(self, wanted: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the number of agents of each of the sorted keys `window * cells + rank`."""
-        return count_of(self._key, wanted)
 
 
 def _within(table: Table, first: int, last: int, cells: int) -> Table:

@@ -25,6 +25,7 @@ from operators.combine import Group
 from operators.message import Message
 from operators.pane_store import PaneStore
 from operators.pieces import Piece
+from operators.small_cells import Small
 from operators.state import pack, unpack
 from operators.worker_thread import keep_thread_state
 
@@ -49,6 +50,8 @@ class WindowConfig:
         The statistics.
     horizon_us
         How long after its close a window can be amended, in event time.
+    small
+        Which cells are merged with their neighbours; None: none.
     """
 
     groups: tuple[Group, ...]
@@ -56,6 +59,7 @@ class WindowConfig:
     shards: ShardMap
     layout: Layout
     horizon_us: int
+    small: Small | None = None
 
 
 class _Panes(NamedTuple):
@@ -194,9 +198,16 @@ class ShardWindows:
     def _close(self, store: PaneStore, window: Window, first_us: int, last_us: int) -> list[Closed]:
         """Return the windows that start at first_us to last_us and hold events."""
         revisions = self._revisions[window.name]
-        sums = close(store, window, first_us, last_us, self._cells)
+        sums = close(store, window, first_us, last_us, cells=self._cells, small=self._config.small)
         return [
-            Closed(self._shard, window.name, *each, revisions_of(each.start_us, revisions)) for each in sums
+            Closed(
+                self._shard,
+                window.name,
+                *each[:-1],
+                revisions_of(each.start_us, revisions),
+                merged=each.merged,
+            )
+            for each in sums
         ]
 
     def _forget(self, final_us: int) -> None:

@@ -195,6 +195,8 @@ def _safety(settings: "Settings") -> Iterator[Problem]:
         yield Problem(
             "safety.quarantine", f"must be at most safety.silence = {duration_text(safety.silence)}"
         )
+    if safety.privacy_preservation.small_cells == "merge" and not safety.privacy_preservation.enforce:
+        yield Problem("safety.privacy_preservation.small_cells", "allowed without enforce: suppress")
     if safety.privacy_preservation.enforce and settings.event_time.idle_timeout is not None:
         yield Problem(
             "event_time.idle_timeout",

@@ -40,11 +40,13 @@ class CausalConsistency(Section):
 class PrivacyPreservation(Section):
     """Cells of fewer than `k` distinct agents: reported, or with `enforce` not published.
 
+    `small_cells` says whether they are suppressed, or first merged with the small ones of their block of 2 x 2 x 2.
     `key` (32 hexadecimal digits) makes the ids of agents in topics of results pseudonyms.
     """
 
     k: Annotated[int, Field(ge=1, le=1_000)] = 5
     enforce: bool = False
+    small_cells: Literal["suppress", "merge"] = "suppress"
     key: Annotated[SecretStr, StringConstraints(pattern="^[0-9a-fA-F]{32}$")] | None = None
 
 
