@@ -211,6 +211,37 @@ def test_a_replay_is_the_live_run(
         )
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the supervisor asks Linux which ports listen")
+@pytest.mark.parametrize("processes", [1, 2, 3])
+def test_a_cluster_is_the_live_run_and_its_replays(world: World, tmp_path: Path, processes: int) -> None:
+    """Live on 1, 2 and 3 processes, the topic gives what replays of its archive give at two speeds; a range at speed 1."""
+    line = [
+        sys.executable,
+        "-m",
+        "service",
+        "cluster",
+        "-n",
+        str(processes),
+        "--source",
+        "kafka",
+        "--until-end",
+        "--json",
+    ]
+    line += ["--profile", "minimal", "--out", str(tmp_path / "live")]
+    given = {"kafka.bootstrap": world.kafka, "kafka.prefix": world.prefix, "event_time.idle_timeout": "off"}
+    line += [word for key, value in given.items() for word in ("--set", f"{key}={value}")]
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False, timeout=100)
+    assert done.returncode == 0, done.stderr
+    live = read_side(str(tmp_path / "live"), world.settings(tmp_path))
+    span = Range(BEGIN_US + 30 * SECOND_US, BEGIN_US + 32 * SECOND_US + 200_000)
+    for number, what in enumerate((Again(), Again(speed=60.0), Again(span, 1.0))):
+        out = tmp_path / str(number)
+        again(world, out, what)
+        found = verify(live, read_side(str(out), world.settings(out)))
+        assert (found["equal"], found["first"]) == (True, None)
+        assert found["windows"] == (2 if what.speed == 1.0 else SPAN_S)
+
+
 @pytest.mark.parametrize("topic", [False, True])
 def test_a_range_is_the_live_run_where_its_windows_are_closed(
     world: World, tmp_path: Path, topic: bool
