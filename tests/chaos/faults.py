@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import psutil
 from chaos.crashes import POINTS
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["FAULTS", "RANDOM", "inject"]
 
 _DIES_S = 10.0
+_GROWTH = 64 * 2**20
 
 
 def inject(name: str, arena: "Arena", rng: random.Random) -> str:
@@ -134,6 +136,20 @@ def _outage(arena: "Arena", rng: random.Random, seconds: float = 20.0) -> str:
     return f"all brokers killed, back after {seconds:g} s"
 
 
+def _stall(arena: "Arena", rng: random.Random, seconds: float = 8.0) -> str:
+    """Let the brokers stand still: what the flow has of memory must not grow with what it cannot write."""
+    processes = [psutil.Process(pid) for pid in arena.flow.running()["processes"]]
+    before = [process.memory_info().rss for process in processes]
+    for node in arena.brokers.nodes:
+        node.send(signal.SIGSTOP)
+    time.sleep(seconds)
+    grown = max(process.memory_info().rss - old for process, old in zip(processes, before, strict=True))
+    for node in arena.brokers.nodes:
+        node.send(signal.SIGCONT)
+    assert grown < _GROWTH, f"a process grew by {grown:,} bytes"
+    return f"all brokers stopped for {seconds:g} s; no process grew by {_GROWTH // 2**20} MiB"
+
+
 FAULTS: dict[str, Callable[["Arena", random.Random], str]] = {
     "kill": _kill,
     "kill_twice": _kill_twice,
@@ -146,7 +162,20 @@ FAULTS: dict[str, Callable[["Arena", random.Random], str]] = {
     "down": _down,
     "broker": _broker,
     "outage": _outage,
+    "stall": _stall,
 }
 _PLACES = [f"crash:{point}" for point in POINTS if point != "reading"]
-RANDOM = ("kill", "kill", "kill_twice", "hang", "pause", "kill_all", "terminate", "scale", "broker", *_PLACES)
+RANDOM = (
+    "kill",
+    "kill",
+    "kill_twice",
+    "hang",
+    "pause",
+    "kill_all",
+    "terminate",
+    "scale",
+    "broker",
+    "stall",
+    *_PLACES,
+)
 """What a seed chooses from."""

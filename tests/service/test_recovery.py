@@ -83,6 +83,19 @@ def test_drained_and_resumed(tmp_path: Path, drained_after: Callable[[int], None
     assert not (settings.sink.directory / "recovery" / "store").exists()
 
 
+@pytest.mark.parametrize("batches", [19, 20, 21, 22])
+def test_restarted_at_the_border_of_a_window(
+    tmp_path: Path, drained_after: Callable[[int], None], batches: int
+) -> None:
+    """Wherever around the last tick of a window the run is cut, that window comes once."""
+    whole = collect(_run(_settings(tmp_path / "whole")), tmp_path / "whole", seconds=0)
+    settings = _settings(tmp_path / "cut")
+    for left in (batches, -1):
+        drained_after(left)
+        made = _run(settings)
+    assert collect(made, settings.sink.directory, seconds=0) == whole
+
+
 @pytest.fixture
 def begun(tmp_path: Path, drained_after: Callable[[int], None]) -> Settings:
     """The settings of a run that was drained in the middle."""
