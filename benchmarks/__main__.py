@@ -18,6 +18,7 @@ from benchmarks import (
     memory,
     observing,
     parquet,
+    population,
     promises,
     scoring,
 )
@@ -35,6 +36,7 @@ ROWS: dict[str, Callable[[Effort], Iterator[Row]]] = {
     "kafka": kafka_rates.rows,
     "latency": kafka_latency.rows,
     "scoring": scoring.rows,
+    "population": population.rows,
     "fields": fields.rows,
     "emergence": emergence.rows,
     "bridge": bridge.rows,

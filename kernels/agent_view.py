@@ -70,7 +70,7 @@ class AgentView:
         self._patches, self._table = patches, table
         self.whole = bool(own.all())
         self.numbers = np.flatnonzero(own)
-        self.rows = table if self.whole else table[own]
+        self.rows = table if self.whole else table.take(self.numbers)
         self.direction = directions(_column(table, "heading_rad"))
         self._listed = CellList(np.ascontiguousarray(table["cell"]), patches.grid.shape)
 

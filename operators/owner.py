@@ -14,7 +14,7 @@ import numpy as np
 from bytewax.operators import StatefulBatchLogic
 from numpy.typing import NDArray
 
-from kernels.agent_rows import Rows, find, from_bytes, join, last_of
+from kernels.agent_rows import Rows, find, from_bytes, join, kept, last_of
 from kernels.patches import Patches
 from operators.state import pack, unpack
 from operators.tick_log import TickLog
@@ -131,11 +131,16 @@ class Owner:
         state = {"owner": self._owner, "marks": self._marks.snapshot(), "log": self._log.snapshot()}
         return pack("owner", _VERSION, state | {"base": self._log.base.tobytes(), "inputs": inputs})
 
+    @property
+    def nbytes(self) -> int:
+        """Memory of the places of its agents."""
+        return self._log.head.nbytes
+
     def _take(self, rows: Rows) -> int:
         """Take rows of one partition; return the first tick that they touch."""
         ticks = rows["time_us"] // self._config.tick_us
         order = np.argsort(ticks, kind="stable")
-        ticks, rows = ticks[order], rows[order]
+        ticks, rows = ticks[order], rows.take(order)
         heads = np.flatnonzero(np.append(True, ticks[1:] != ticks[:-1]))
         first = self._log.open
         for head, own in zip(heads.tolist(), np.split(rows, heads[1:]), strict=True):
@@ -178,7 +183,7 @@ class Owner:
             now[name] = rows[name]
         after = join(places, now)
         gone = after["time_us"] < self._config.left(tick)
-        return after[~gone] if gone.any() else after, lambda: self._moves(places, rows)
+        return kept(after, ~gone), lambda: self._moves(places, rows)
 
     def _moves(self, places: Rows, rows: Rows) -> list[Rows]:
         """Return what each shard must do, by agent."""
@@ -218,7 +223,7 @@ def _dealt(rows: Rows, own: _Pairs, copies: _Pairs, gone: _Pairs, shards: int) -
         _code(*pairs, len(rows)) << 2 | role for role, pairs in ((OWN, own), (COPY, copies), (GONE, gone))
     ]
     order = np.sort(np.concatenate(coded))
-    dealt = rows[order >> 2 & (1 << bits) - 1]
+    dealt = rows.take(order >> 2 & (1 << bits) - 1)
     dealt["role"] = order & 3
     return np.split(dealt, np.searchsorted(order, np.arange(1, shards) << bits + 2))
 

@@ -13,7 +13,7 @@ import numpy as np
 from bytewax.operators import StatefulBatchLogic
 from numpy.typing import NDArray
 
-from kernels.agent_rows import Rows, from_bytes, join, without
+from kernels.agent_rows import Rows, from_bytes, join, kept, without
 from kernels.agent_view import AgentView, Around
 from kernels.backend import Backend
 from kernels.lateness import START_US
@@ -158,14 +158,12 @@ class ShardAgents:
         self, table: Rows, tick: int, given: Mapping[int, Rows]
     ) -> tuple[Rows, Callable[[], list[Result]]]:
         rows = np.concatenate([given[owner] for owner in sorted(given)]) if given else table[:0]
-        rows = rows[np.argsort(rows["agent_id"], kind="stable")]
+        rows = rows.take(np.argsort(rows["agent_id"], kind="stable"))
         gone = rows["role"] == GONE
         if gone.any():
-            table, rows = without(table, rows["agent_id"][gone]), rows[~gone]
+            table, rows = without(table, rows["agent_id"][gone]), kept(rows, ~gone)
         table = join(table, rows)
-        silent = table["time_us"] < self._config.ticks.left(tick)
-        if silent.any():
-            table = table[~silent]
+        table = kept(table, table["time_us"] >= self._config.ticks.left(tick))
         return table, lambda: self._look(table, tick)
 
     def _look(self, table: Rows, tick: int) -> list[Result]:

@@ -126,6 +126,25 @@ def test_partitions_that_were_idle_leave_no_trace(
     check(flow, dict(enumerate(partitions)))
 
 
+def test_a_partition_that_comes_back_makes_ticks_be_said_again() -> None:
+    """An agent that moved while its partition was thought idle leaves the place that it was said to be in."""
+    here, there = (-3.0, 1.0, 1.0), (5.0, 7.0, 7.0)
+    other = [Event(9, t, 0, here, 0, 1.0, 0.0) for t in range(0, 100, 10)]
+    mover = [Event(1, 1, 0, here, 0, 1.0, 0.0), *(Event(1, t, 0, there, 0, 1.0, 0.0) for t in (22, 44))]
+    flow = Flow(GRID, 2, 6)
+    flow.feed(1, mover[:1])
+    flow.pause(1)
+    flow.feed(0, other[:8])
+    gone = [r["time_us"] for r in flow.rows("agents") if r["agent_id"] == 1]
+    assert gone == [10, 20]
+    flow.restart()
+    flow.feed(1, mover[1:])
+    flow.feed(0, other[8:])
+    flow.finish()
+    assert max(result.revision for result in flow.found.values()) > 0
+    check(flow, {0: other, 1: mover})
+
+
 def test_the_same_bits_from_any_division_and_backend() -> None:
     """Shards, regions' place in them and the backend change nothing of what is exact, down to the last bit."""
     rng = np.random.default_rng(3)
