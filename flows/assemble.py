@@ -16,7 +16,7 @@ from kernels.scorer import Scorer
 from operators.batch import Batch, Tally
 from operators.bridge import Bridge
 from operators.decisions import DecisionLog
-from operators.degrade import Degrade
+from operators.degrade import CRITICAL, MAJOR, Degrade
 from operators.guard import guard_flow, guarded
 from operators.progress import Progress
 from operators.pseudonyms import Pseudonyms
@@ -100,8 +100,11 @@ def assemble(
 
 def _degrade(settings: Settings, plan: Plan, decisions: DecisionLog) -> Degrade:
     window_us = {window.name: window.length_us for window in settings.windows_used}
-    gated = [part.steps[0] for name, part in plan.parts.items() if name != "cells"]
-    return Degrade(decisions, window_us, gated=gated, tick_us=settings.simulate.tick)
+    gated = {part.steps[0]: CRITICAL for name, part in plan.parts.items() if name not in ("cells", "safety")}
+    gated |= {"level_count": MAJOR}
+    asks = {"cause_ask": settings.safety.causal_consistency.reach}
+    field_us = settings.field.publish_steps * settings.field.step_us
+    return Degrade(decisions, window_us, gated=gated, asks=asks, field_us=field_us)
 
 
 def build(

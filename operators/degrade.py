@@ -4,13 +4,14 @@
     cells      of windows over a sample counts and sums are multiplied by ten and given their relative standard `error`; a
                window that is half sampled is left out, since its counts would mean nothing; every row has the level that
                was the highest in its window, in the column `degradation`
-    parts      from `critical` on none but the cells get events
-    sink       from `minor` on results of the kinds in `OPTIONAL` are left out, all but one tick in so many
+    parts      from `critical` on none but the cells and the safety get events; from `major` on safety asks for no causes and
+               judges no mix of levels, since what is not in the sample would be missed
+    sink       from `minor` on results of the kinds in `OPTIONAL` are left out, all but one in so many; others are marked
 
 Everything follows from event time and the decisions, so it comes out the same however often it is done.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -31,8 +32,8 @@ __all__ = ["CRITICAL", "MAJOR", "MINOR", "OPTIONAL", "SAMPLE", "Degrade"]
 MINOR, MAJOR, CRITICAL = 1, 2, 3
 SAMPLE = 10
 """One agent in so many."""
-OPTIONAL = {"agents": 0, "fields": 4}
-"""Kinds of results that are optional: one tick in so many is kept; 0: none."""
+OPTIONAL = {"agents": 0, "neighbours": 0, "fields": 4}
+"""Kinds of results that are optional: one in so many is kept; 0: none."""
 
 
 class Degrade:
@@ -45,15 +46,24 @@ class Degrade:
     window_us
         Length of each window, by name.
     gated
-        First steps of the parts that go without events from `critical` on.
-    tick_us
-        Between two results of a part.
+        Steps that go without events from a level on.
+    asks
+        Steps that ask for the causes of events, and how far back: those of a sample may be left out, so nothing is asked.
+    field_us
+        Between two results of the fields.
     """
 
     def __init__(
-        self, log: DecisionLog, window_us: dict[str, int], *, gated: Collection[str], tick_us: int
+        self,
+        log: DecisionLog,
+        window_us: Mapping[str, int],
+        *,
+        gated: Mapping[str, int],
+        asks: Mapping[str, int],
+        field_us: int,
     ) -> None:
-        self._log, self._window_us, self._gated, self._tick_us = log, window_us, frozenset(gated), tick_us
+        self._log, self._window_us, self._field_us = log, window_us, field_us
+        self._gated, self._asks = gated, asks
         self._schedule, self._next_us = Schedule(), START_US
 
     def around(self, site: Site, call: Call) -> Call:
@@ -62,10 +72,12 @@ class Degrade:
             return lambda: [self.shed(batch) for batch in call()]
         if (site.step, site.method) == ("cells", "map"):
             return lambda items: self._levelled(call(self._scaled(items)))
-        if site.method == "map" and site.step in self._gated:
-            return lambda items: call([self.gate(item) for item in items])
+        if site.method == "map" and (least := self._gated.get(site.step)) is not None:
+            return lambda items: call([self.gate(item, least) for item in items])
+        if site.method == "map" and (reach_us := self._asks.get(site.step)) is not None:
+            return lambda items: call([self.mute(item, reach_us) for item in items])
         if site.method == "write_batch":
-            return lambda values: call([value for value in values if self.keeps(value)])
+            return lambda values: call([self._marked(value) for value in values if self.keeps(value)])
         return call
 
     def shed(self, batch: Batch) -> Batch:
@@ -79,15 +91,29 @@ class Degrade:
             batch.tally.shed += batch.keep(~sampled | in_sample(batch.columns["agent_id"], SAMPLE))
         return batch
 
-    def gate(self, batch: Batch) -> Batch:
-        """Return a batch without the events of critical times, for a part that is not needed then."""
+    def gate(self, batch: Batch, least: int) -> Batch:
+        """Return a batch without the events of times of a level or above, for a step that is not needed then."""
         if not len(self._schedule) or not len(batch):
             return batch
-        critical = self._schedule.levels(batch.columns["time_us"]) >= CRITICAL
-        if not critical.any():
+        gone = self._schedule.levels(batch.columns["time_us"]) >= least
+        if not gone.any():
             return batch
-        behind_us = None if batch.behind_us is None else batch.behind_us[~critical]
-        return replace(batch, columns=take(batch.columns, ~critical), behind_us=behind_us)
+        behind_us = None if batch.behind_us is None else batch.behind_us[~gone]
+        return replace(batch, columns=take(batch.columns, ~gone), behind_us=behind_us)
+
+    def mute(self, batch: Batch, reach_us: int) -> Batch:
+        """Return a batch whose events name no cause, where that may not be in the sample."""
+        if not len(self._schedule) or "cause_seq" not in batch.columns:
+            return batch
+        time_us, seq = batch.columns["time_us"], batch.columns["cause_seq"]
+        muted, decisions = np.zeros(len(time_us), np.bool_), self._schedule.decisions
+        ends_us = [decision.from_us for decision in decisions[1:]] + [END_US - reach_us]
+        for decision, end_us in zip(decisions, ends_us, strict=True):
+            if decision.level >= MAJOR:
+                muted |= (time_us >= decision.from_us) & (time_us < end_us + reach_us)
+        return replace(
+            batch, columns=batch.columns | {"cause_seq": np.where(muted, 0, seq).astype(seq.dtype)}
+        )
 
     def keeps(self, value: Any) -> bool:
         """Return whether an output goes out."""
@@ -96,7 +122,13 @@ class Degrade:
         time_us, one_in = int(value.columns["time_us"][0]), OPTIONAL[value.kind]
         if self._log.schedule.at(time_us).level < MINOR:
             return True
-        return one_in > 0 and time_us // self._tick_us % one_in == 0
+        return one_in > 0 and time_us // self._field_us % one_in == 0
+
+    def _marked(self, value: Any) -> Any:
+        """Return an output with the level that it was made at; cells have theirs in a column."""
+        if not isinstance(value, Result) or not len(value) or "time_us" not in value.columns:
+            return value
+        return replace(value, degradation=self._log.schedule.at(int(value.columns["time_us"][0])).level)
 
     def _scaled(self, items: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
         schedule = self._log.schedule

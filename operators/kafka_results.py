@@ -177,6 +177,7 @@ def _encode_result(result: Result, json_rows: bool) -> Iterator[Message]:
     for number, (value, part) in enumerate(encode_result(result, as_json=json_rows)):
         key = result.id + (f"/{number}" if number else "")
         headers = [("content-type", content), ("part", part.encode())]
+        headers += [("degradation", b"%d" % result.degradation)] if result.degradation is not None else []
         yield Message(result.kind, key, key, value, headers, result.revision)
 
 

@@ -184,6 +184,8 @@ class Result:
     columns
         (R,) arrays, exactly the columns of the kind with their types; texts as arrays of object. No rows say that
         there are none: an earlier revision's are void then.
+    degradation
+        The level that it was made at, 0 to 4; None where a run cannot degrade.
     revision
         0, and one more each time that something else is said about `id`; the last one is the answer.
 
@@ -204,6 +206,7 @@ class Result:
     id: str
     columns: Mapping[str, NDArray[Any]]
     revision: int = 0
+    degradation: int | None = None
 
     def __post_init__(self) -> None:
         if wrong := KINDS[self.kind].differing(self.columns):

@@ -12,6 +12,7 @@ import pytest
 
 from flows.settings import load
 from kernels.sampling import in_sample
+from operators.batch import Batch, Origin
 from operators.decisions import Decision, DecisionLog, encode
 from operators.degrade import Degrade
 from operators.kafka_reader import read_committed
@@ -128,7 +129,7 @@ def test_what_was_done_live_is_done_again(tmp_path: Path) -> None:
 def test_optional_results(tmp_path: Path) -> None:
     """From minor on no agents and a quarter of the fields go out; before, all of them."""
     log = DecisionLog(_log(tmp_path / "d.jsonl", [Decision(1000, 1)]), 100, obeyed=True)
-    degrade = Degrade(log, {}, gated=(), tick_us=100)
+    degrade = Degrade(log, {}, gated={}, asks={}, field_us=100)
 
     def result(kind: str, time_us: int) -> Result:
         columns = {name: np.zeros(1, KINDS[kind].dtype(name)) for name in KINDS[kind].columns}
@@ -163,3 +164,34 @@ def test_topics_carry_the_level(
     parts = {(f"{prefix}aura.cells", number): 0 for number in range(4)}
     found = [dict(record.headers) for record in read_committed({"bootstrap_servers": [kafka]}, parts)]
     assert {headers["degradation"] for headers in found} == {b"0", b"2"}
+
+
+def _batch(time_us: Sequence[int], **columns: Sequence[int]) -> Batch:
+    none = np.empty(0, np.int64)
+    arrays = {"time_us": np.array(time_us, np.int64), "agent_id": np.arange(len(time_us), dtype=np.uint64)}
+    arrays |= {name: np.array(values, np.uint32) for name, values in columns.items()}
+    return Batch(arrays, Origin("t", 0, none, none, none), 0, max(time_us))
+
+
+def test_no_cause_is_asked_for_that_may_be_left_out(tmp_path: Path) -> None:
+    """In a sample, and for as long after it as a cause may lie back, events name none; their other columns stay."""
+    log = DecisionLog(
+        _log(tmp_path / "d.jsonl", [Decision(100, 2), Decision(200, 1), Decision(300, 0)]), 100, obeyed=True
+    )
+    degrade = Degrade(log, {}, gated={}, asks={}, field_us=1)
+    times = [50, 99, 100, 199, 200, 249, 250, 400]
+    degrade.shed(_batch([500]))
+    found = degrade.mute(_batch(times, cause_seq=[7] * 8), 50)
+    assert found.columns["cause_seq"].tolist() == [7, 7, 0, 0, 0, 0, 7, 7]
+    assert found.columns["time_us"].tolist() == times
+
+
+def test_a_gate_takes_events_and_leaves_the_watermark(tmp_path: Path) -> None:
+    """A step that is not needed gets no event of that time; the batch that others see is another one."""
+    log = DecisionLog(_log(tmp_path / "d.jsonl", [Decision(100, 3), Decision(200, 2)]), 100, obeyed=True)
+    degrade = Degrade(log, {}, gated={}, asks={}, field_us=1)
+    degrade.shed(_batch([500]))
+    batch = _batch([50, 150, 250])
+    gated = degrade.gate(batch, 3)
+    assert gated.columns["time_us"].tolist() == [50, 250]
+    assert (gated.watermark_us, len(batch)) == (250, 3)
