@@ -45,7 +45,7 @@ def draw(folder: Path, path: Path) -> None:
     for (title, rows), ax in zip(panels, axes[:, 0], strict=True):
         _bars(ax, title, rows)
     least, most = (pick(row["value"] for _, rows in panels for row in rows) for pick in (min, max))
-    axes[0, 0].set_xlim(least / 3, most * 14)
+    axes[0, 0].set_xlim(least / 3, most * 8)
     axes[-1, 0].set_xlabel("million events a second, log scale", color=_MUTED)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150, facecolor="white")
@@ -53,14 +53,14 @@ def draw(folder: Path, path: Path) -> None:
 
 
 def _peers(folder: Path) -> tuple[str, list[dict[str, Any]]]:
-    title = "The same job by others: count and sum per second and cell, one core (AURA's lead beside it)"
+    title = "One job by AURA and by others, one core"
     own, *others = [row for row in _read(folder / "peers.json") if row["unit"] == _RATE] or [{}]
     others = sorted(others, key=lambda row: -row["value"])
     return title, [own, *(row | {"lead": own["value"] / row["value"]} for row in others)] if own else []
 
 
 def _targets(folder: Path) -> tuple[str, list[dict[str, Any]]]:
-    title = "AURA's flows and kernels (line: target; diamond: the limit or peer of the same run)"
+    title = "AURA: line = target, diamond = limit beside it"
     rows = [row for row in _read(folder / "results.json") if row["unit"] == _RATE]
     return title, sorted(rows, key=lambda row: -row["value"])
 
@@ -79,12 +79,12 @@ def _bars(ax: Any, title: str, rows: Sequence[dict[str, Any]]) -> None:
         if row["peer_value"] is not None:
             ax.plot(row["peer_value"], place, marker="D", color=_INK, markersize=4.5, markerfacecolor="white")
         reach = max(row["value"], row["target"] or 0, row["peer_value"] or 0)
-        ax.text(reach * 1.15, place, _words(row), va="center", fontsize=8.5, color=_INK)
+        ax.text(reach * 1.3, place, _words(row), va="center", fontsize=8.5, color=_INK)
     ax.set_yticks(range(len(rows)), [row["what"] for row in rows], fontsize=8.5, color=_INK)
     ax.invert_yaxis()
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    ax.tick_params(length=0, colors=_MUTED)
+    ax.tick_params(which="both", length=0, colors=_MUTED)
     ax.tick_params(axis="y", labelcolor=_INK)
     ax.grid(axis="x", color="#e4e8ec", linewidth=0.8)
     ax.set_axisbelow(True)
@@ -99,7 +99,7 @@ def _color(row: dict[str, Any]) -> str:
 
 def _words(row: dict[str, Any]) -> str:
     digits = f"{row['value']:.3g}" if row["value"] < 1000 else f"{row['value']:,.0f}"
-    return f"{digits}   {row['lead']:,.{0 if row['lead'] >= 100 else 1}f}x" if "lead" in row else digits
+    return f"{digits}   AURA {row['lead']:,.{0 if row['lead'] >= 100 else 1}f}x" if "lead" in row else digits
 
 
 def main() -> None:

@@ -12,10 +12,9 @@ from bytewax.testing import cluster_main
 
 from benchmarks.job import Job, flow_of
 from benchmarks.row import Effort, Row
+from service.worker import await_listeners
 
 __all__ = ["rows"]
-
-_LISTENS_S = 1.0  # process 0 listens before the other one dials, or that one waits a second
 
 
 def rows(effort: Effort) -> Iterator[Row]:
@@ -34,11 +33,13 @@ def _rate(processes: int, events: int) -> float:
     """Return the rate from the first frame that one of the processes takes to the end of the last."""
     addresses = [f"127.0.0.1:{_free_port()}" for _ in range(processes)] if processes > 1 else []
     command = [sys.executable, "-m", "benchmarks.cluster", str(events), ",".join(addresses)]
-    started = []
-    for k in range(processes):
-        started.append(subprocess.Popen([*command, str(k)], stdout=subprocess.PIPE))
-        time.sleep(_LISTENS_S)
-    found = [json.loads(process.communicate()[0]) for process in started]
+    started = [subprocess.Popen([*command, str(k)], stdout=subprocess.PIPE) for k in range(processes)]
+    try:
+        found = [json.loads(process.communicate()[0]) for process in started]
+    finally:
+        for process in started:  # one whose neighbour has failed waits for it
+            process.kill()
+            process.wait()
     if sum(each["events"] for each in found) == 0:
         raise RuntimeError("the flow gave no results: the benchmark is wrong")
     seconds = max(each["end"] for each in found) - min(each["start"] for each in found)
@@ -60,7 +61,9 @@ def _work(events: int, addresses: str, number: int) -> None:
             begun.append(time.time())
 
     flow, counted = flow_of(Job(events, partitions=4, shards=64), told=told)
-    cluster_main(flow, addresses.split(",") if addresses else [], number)
+    others = addresses.split(",") if addresses else []
+    await_listeners(others[:number])
+    cluster_main(flow, others, number)
     print(
         json.dumps(
             {"start": begun[0] if begun else time.time(), "end": time.time(), "events": counted.events}

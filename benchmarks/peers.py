@@ -98,7 +98,7 @@ def _events(events: int, rows: int = 4096) -> Iterator[list[tuple[int, float, fl
 
 def aura(events: int) -> float:
     """Time AURA."""
-    flow, _ = flow_of(Job(events))
+    flow, _ = flow_of(Job(events, partitions=1))  # the same frames as the others
     return _timed(lambda: run_main(flow))
 
 

@@ -36,7 +36,7 @@ from service.recovery import Store
 from service.team import kind_of
 from service.witness import witness
 
-__all__ = ["LOG", "Work"]
+__all__ = ["LOG", "Work", "await_listeners"]
 
 LOG = "processes.log"
 """In the recovery directory: what the engine says, and tracebacks."""
@@ -99,7 +99,7 @@ class Work:
 
         witness(made.flow, note)
         channel.beat()
-        _await_listeners(addresses[:process])
+        await_listeners(addresses[:process])
         if process == 0:  # before it listens, and so before the others, which wait for that, can write
             fence(made.sink)
         tell(self.settings, made, process)
@@ -142,7 +142,7 @@ def _drain(number: int, frame: object) -> None:  # noqa: ARG001 (signal names th
     DRAIN.requested = True
 
 
-def _await_listeners(addresses: list[str]) -> None:
+def await_listeners(addresses: list[str]) -> None:
     """Wait until those that this process dials listen, if they are of this host: who dials too early waits a second."""
     local = {int(a.rpartition(":")[2]) for a in addresses if a.startswith("127.0.0.1:")}
     while not local <= _listening():
