@@ -18,7 +18,7 @@ NAMES = (
 )
 """Of a sample: wall clock, then what is drawn; None where nothing says it."""
 _KEPT = 600
-_RATE_S = 3.0  # workers tell four times a second, each when it does: over less the rate would jump
+_RATE_S = 5.0  # workers tell four times a second, each when it does: over less the rate would jump
 
 
 class Curves:

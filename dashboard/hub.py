@@ -84,7 +84,9 @@ class Hub:
         self.view, self.curves, self.latency = view, Curves(), Latency()
         self.workers: dict[int, Worker] = {}
         self.graph: tuple[list[str], list[list[str]]] = ([], [])
+        self.trouble = ""  # why nothing comes, in words
         self._ids = itertools.count()
+        self._links: dict[asyncio.Task[Any], asyncio.StreamWriter] = {}
 
     @asynccontextmanager
     async def listening(self, path: Path) -> AsyncIterator[None]:
@@ -97,8 +99,9 @@ class Hub:
             yield
         finally:
             server.close()
-            for worker in list(self.workers.values()):
-                worker.writer.close()
+            for writer in self._links.values():
+                writer.close()
+            await asyncio.gather(*self._links, return_exceptions=True)
             path.unlink(missing_ok=True)
 
     async def ask(self, query: AnyQuery) -> Answered:
@@ -155,7 +158,9 @@ class Hub:
             worker.waiting.pop(number, None)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        worker: Worker | None = None
+        task, worker = asyncio.current_task(), None
+        assert task is not None  # it is in one
+        self._links[task] = writer
         with contextlib.suppress(OSError, EOFError, BadRecord, KeyError, TypeError, ValueError):
             while True:
                 message = unpack(await reader.readexactly(size_of(await reader.readexactly(HEADER.size))))
@@ -172,6 +177,7 @@ class Hub:
                 if not future.done():
                     future.set_exception(EOFError("it has gone"))
         writer.close()
+        del self._links[task]
 
     def _greet(self, message: dict[str, Any], writer: asyncio.StreamWriter) -> Worker:
         worker = Worker(message["worker"], message["pid"], writer, message["steps"], message["edges"])

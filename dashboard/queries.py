@@ -184,7 +184,8 @@ def _cells(view: View, query: CellsQuery) -> pa.Table:
     if not tables:
         return pa.table({"window": pa.array([], pa.string()), "start_us": pa.array([], pa.int64())})
     table = pa.concat_tables(tables, promote_options="default")
-    table = table.set_column(0, "window", table["window"].cast(pa.string()))
+    at = table.column_names.index("window")  # not the first where the cells came from a topic
+    table = table.set_column(at, "window", table["window"].cast(pa.string()))
     if query.cells is not None:
         half = len(query.cells) // 2
         for axis, low, high in zip(("cx", "cy", "cz"), query.cells[:half], query.cells[half:], strict=False):

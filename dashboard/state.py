@@ -38,6 +38,7 @@ def state(hub: Hub) -> dict[str, Any]:
         "layers": layers_of(view),
         "components": [_component(worker) for _, worker in sorted(hub.workers.items())],
         "graph": _graph(hub),
+        "trouble": hub.trouble,
         "curves": list(NAMES),
     }
 

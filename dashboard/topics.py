@@ -1,30 +1,50 @@
 """The topics of results as the source of a view: what a reader of committed records sees, as it comes."""
 
 import asyncio
-import contextlib
 import threading
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
 
 from dashboard.hub import Hub
+from kernels.errors import AuraError
 from operators.committed_reader import CommittedReader
 from operators.result_tables import tables_of
 
 __all__ = ["following"]
 
+_RETRY_S = 2.0
+
 
 @asynccontextmanager
-async def following(hub: Hub, options: Mapping[str, Any], prefix: str) -> AsyncIterator[None]:
-    """Feed the view from the topics under `prefix` while the block runs: what stands there, and then what comes."""
+async def following(
+    hub: Hub, reader: CommittedReader, again: Callable[[], CommittedReader]
+) -> AsyncIterator[None]:
+    """Feed the view from the topics while the block runs: what stands there, and then what comes.
+
+    Parameters
+    ----------
+    hub
+        Is fed, and told what is wrong.
+    reader
+        Opened, so that whoever starts the server learns at once that there is no broker.
+    again
+        Opens another when the broker has gone.
+    """
     loop, stop = asyncio.get_running_loop(), threading.Event()
-    reader = await asyncio.to_thread(CommittedReader, options, prefix)
 
     def follow() -> None:
-        with contextlib.closing(reader):
-            while not stop.is_set():
-                if outputs := reader.poll():
+        at: CommittedReader | None = reader
+        while not stop.is_set():
+            try:
+                at = at or again()
+                if outputs := at.poll():
                     loop.call_soon_threadsafe(hub.view.take_tables, tables_of(outputs))
+                hub.trouble = ""
+            except AuraError as error:
+                hub.trouble, at = error.message, None
+                stop.wait(_RETRY_S)
+        if at is not None:
+            at.close()
 
     thread = threading.Thread(target=follow, name="topics", daemon=True)
     thread.start()

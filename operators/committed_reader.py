@@ -58,6 +58,7 @@ class CommittedReader:
         try:
             found = self._consumer.poll(timeout_ms=_POLL_MS, max_records=_MAX_RECORDS)
         except KafkaError as error:
+            self.close()
             raise failed("reading the results", error) from error
         return [row for records in found.values() for record in records for row in self._decoded(record)]
 

@@ -1,6 +1,5 @@
 """`aura dashboard`: the page and the API of a running flow."""
 
-import contextlib
 import secrets
 import signal
 import socket
@@ -79,12 +78,14 @@ def open_site(
     from dashboard.pictures import Pictures
     from dashboard.topics import following
     from dashboard.view import View
+    from operators.committed_reader import CommittedReader
 
     view = View()
     view.agents.expire_us = settings.dashboard.expire
     hub = Hub(view)
     if source == "kafka":
-        feed = partial(following, hub, settings.kafka.client_options(), settings.kafka.prefix)
+        again = partial(CommittedReader, settings.kafka.client_options(), settings.kafka.prefix)
+        feed = partial(following, hub, again(), again)
     else:
         feed = partial(hub.listening, Path(settings.dashboard.feed))
     x_m, y_m, _ = settings.field.cell_m
@@ -111,9 +112,12 @@ def serve(site: "Site", host: str, port: int) -> None:
     listener = listen(host, port)
     address = f"http://{host}:{listener.getsockname()[1]}/"
     print(f"dashboard: {address}" + (f"?token={site.token}" if site.token else ""), flush=True)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # uvicorn raises again what has ended it
-    with contextlib.suppress(KeyboardInterrupt):
-        server_of(site).run(sockets=[listener])
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # uvicorn ends by them, and then raises them again for whoever was before
+        signal.signal(number, lambda *_: None)
+    server_of(site).run(sockets=[listener])
 
 
 def server_of(site: "Site") -> "uvicorn.Server":

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ __all__ = ["EXAMPLES", "command"]
 EXAMPLES = "Examples: aura demo | aura demo --agents 1000000 | aura demo --flights | aura demo --kafka"
 _PROCESSES = 3
 _LEAVE_S = 15.0
+_TOPIC_PARTITIONS = 4  # of the results, in infra/kafka/topics.toml
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ def command(  # noqa: PLR0917 (each is an option of the command line)
     from dashboard.controls import Controls
 
     profile, changes = _wanted(agents, flights, out)
+    if kafka:  # topics of its own: what an earlier demonstration has left there is not part of this one
+        changes |= {"kafka.prefix": f"demo-{int(time.time())}.", "sink.partitions": _TOPIC_PARTITIONS}
     settings = settings_of(profile, [f"{key}={value}" for key, value in changes.items()])
     token = token_of(host, token)
     controls = Controls(_Supervised(out / ".recovery"), _PROCESSES)
@@ -104,7 +108,9 @@ def _feeding(profile: str, changes: dict[str, object], kafka: bool) -> Iterator[
         yield
         return
     aura = [sys.executable, "-m", "service"]
-    subprocess.run([*aura, "topics", "apply"], check=True)
+    done = subprocess.run([*aura, "topics", "apply", *_sets(changes)], check=False)
+    if done.returncode:
+        raise typer.Exit(done.returncode)  # it has said why
     verb = ["simulate", "--speed", "1"] if profile == "demo" else ["produce", "--speed", "60"]
     line = [*aura, *verb, "--profile", profile, *_sets(changes)]
     process = _started(line, stdout=subprocess.DEVNULL)

@@ -94,5 +94,5 @@ export class Curves {
 
 function range(low: number | null, high: number | null): [number, number] {
   if (low === null || high === null) return [0, 1];
-  return [Math.min(0, low), high > 0 ? high * 1.12 : 1];
+  return [low < 0 ? low * 1.12 : 0, high > 0 ? high * 1.12 : low < 0 ? 0 : 1];
 }

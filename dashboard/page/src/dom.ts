@@ -27,7 +27,7 @@ export function count(value: number | null | undefined): string {
   if (size >= 1e6) return `${(value / 1e6).toFixed(2)} M`;
   if (size >= 1e4) return `${(value / 1e3).toFixed(1)} k`;
   if (size >= 100 || Number.isInteger(value)) return Math.round(value).toLocaleString('en');
-  return value.toPrecision(3);
+  return size < 0.01 ? value.toPrecision(2) : size < 1 ? value.toFixed(2) : value.toPrecision(3);
 }
 
 export function clock(time_us: number | null | undefined): string {

@@ -60,7 +60,7 @@ export class Inspector {
   async agent(id: string): Promise<void> {
     const turn = ++this.turn;
     this.selected = { agent: id };
-    const [now, history, alerts] = await Promise.all([ask(`agents?id=${id}`), ask(`agents/${id}/history`), ask(`alerts?agent_id=${id}&limit=20`)]);
+    const [now, history, alerts] = await Promise.all([ask(`agents?id=${id}`), ask(`agents/${id}/history`), ask(`alerts?agent_id=${id}&limit=3`)]);
     if (turn !== this.turn) return;
     const row = now.answer[0];
     const path = history.answer.map((h) => [h.x_m, h.y_m, h.z_m] as [number, number, number]);
@@ -69,9 +69,9 @@ export class Inspector {
       `Agent ${name}`,
       row ? `level ${row.level} · last heard ${clock(row.time_us as number)}` : 'has not been heard of lately',
       row ? table(LINES.filter(([key]) => row[key] !== null).map(([key, label, unit]) => [label, `${count(row[key] as number)} ${unit}`])) : null,
+      reasons(alerts.answer as unknown as Alert[]),
       chart('Speed', 'm/s', history.answer, 'time_us', 'speed_mps'),
       chart('Score', '', history.answer, 'time_us', 'score'),
-      reasons(alerts.answer as unknown as Alert[]),
       took(now),
     );
     if (row) path.push([row.x_m, row.y_m, row.z_m] as [number, number, number]);
@@ -130,7 +130,7 @@ function chart(title: string, unit: string, rows: Row[], x: string, y: string): 
 function reasons(alerts: Alert[]): HTMLElement | null {
   if (!alerts.length) return null;
   const items = alerts.map((a) => el('li', {}, el('time', {}, clock(a.time_us)), ` score ${count(a.score)} above ${count(a.threshold)}`, el('p', {}, a.reason ?? '')));
-  return el('div', {}, el('h3', {}, `Alerts (${alerts.length})`), el('ul', { class: 'reasons' }, ...items));
+  return el('div', {}, el('h3', {}, 'Its last alerts'), el('ul', { class: 'reasons' }, ...items));
 }
 
 function took(answer: Answer): HTMLElement {

@@ -52,7 +52,7 @@ async function main(): Promise<void> {
   });
 
   // Header
-  const [pill, when, kAgents, kRate, kLatency, kAlerts, fps] = ['pill', 'when', 'k', 'k', 'k', 'k', 'note'].map((name) => el('span', { class: name }));
+  const [pill, when, kAgents, kRate, kLatency, kAlerts] = ['pill', 'when', 'k', 'k', 'k', 'k'].map((name) => el('span', { class: name }));
   kAgents.dataset.kpi = 'agents';
   kRate.dataset.kpi = 'rate';
   kLatency.dataset.kpi = 'latency';
@@ -99,7 +99,6 @@ async function main(): Promise<void> {
     el('label', { class: 'field' }, el('span', {}, 'Field'), layerSelect),
   );
   const levels = new Levels(left, look, () => set(() => undefined));
-  left.append(fps);
 
   // Right: alerts, flow, health; the inspector above them
   const [alertsBox, flowBox, healthBox] = [el('section', {}), el('section', {}), el('section', {})];
@@ -117,7 +116,6 @@ async function main(): Promise<void> {
 
   const link = new Link(onNews, onFrame, onStatus);
   ask();
-  setInterval(() => (fps.textContent = `${scene.swarm.length || scene.density ? `${count(scene.fps)} frames/s` : ''}`), 1000);
   setInterval(() => {
     const { agent, cell } = inspector.selected;
     if (paused || status !== 'live') return;
@@ -152,7 +150,7 @@ async function main(): Promise<void> {
     choose(layerSelect, ['', ...next.layers], look.layer, next.layers.length ? 'off' : 'none in this flow');
     if (chosenWindow && chosenColumn) ask();
     flow.show(next);
-    health.show(next, status === 'live');
+    health.show(next, status === 'live', scene.fps);
     showCluster(next);
     showPill();
     showEmpty();
@@ -199,11 +197,11 @@ async function main(): Promise<void> {
   function showEmpty(): void {
     const box = byId('empty');
     const nothing = !scene.swarm.length && !scene.density;
-    const text = status === 'lost' ? ['The server does not answer', 'It is tried again until it does; the picture is the last one that came.']
+    const text = news?.trouble ? ['Nothing comes', news.trouble] : status === 'lost' ? ['The server does not answer', 'It is tried again until it does; the picture is the last one that came.']
       : nothing ? ['Waiting for the first events', 'Start a flow with dashboard.enabled = true, for example: aura demo'] : null;
     box.hidden = !text;
     if (text) box.replaceChildren(el('b', {}, text[0]), el('p', {}, text[1]));
-    box.classList.toggle('over', status === 'lost');
+    box.classList.toggle('over', status === 'lost' || Boolean(news?.trouble && !nothing));
   }
 
   function showLegend(): void {
@@ -368,7 +366,7 @@ function choice(label: string, options: [string, string][], first: string, onCha
 }
 
 function choose(select: HTMLSelectElement, names: string[], value: string, none = ''): void {
-  if ([...select.options].map((o) => o.value).join() !== names.join()) {
+  if (select.options.length !== names.length || [...select.options].map((o) => o.value).join() !== names.join()) {
     select.replaceChildren(...names.map((name) => el('option', { value: name }, name.replaceAll('_', ' ') || none)));
   }
   if (document.activeElement !== select) select.value = value;

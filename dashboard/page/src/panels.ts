@@ -111,7 +111,7 @@ export class Alerts {
 export class Health {
   constructor(private readonly root: HTMLElement) {}
 
-  show(news: News, live: boolean): void {
+  show(news: News, live: boolean, fps: number): void {
     const cluster = news.cluster;
     const rows = news.components.map((c) => [c.name, c.status, `${(100 * c.cpu_share).toFixed(0)} % CPU`, `${c.memory_mb.toFixed(0)} MB`]);
     rows.unshift(['dashboard', live ? 'healthy' : 'lost', '', '']);
@@ -137,6 +137,7 @@ export class Health {
       el('p', { class: 'note' }, whole ? 'Every event is accounted for.' : 'Some events are between the source and the sink.'),
     );
     if (news.watermark_us) parts.push(el('p', { class: 'note' }, `Watermark ${day(news.watermark_us)} ${clock(news.watermark_us)} UTC`));
+    parts.push(el('p', { class: 'note' }, `This page draws ${count(fps)} frames a second.`));
     this.root.replaceChildren(...parts);
   }
 }

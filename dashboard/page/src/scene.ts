@@ -83,6 +83,7 @@ export class Scene {
       useDevicePixels: true,
       pickingRadius: 6,
       onViewStateChange: ({ viewState }) => {
+        this.framed = true; // whoever moves the map decides where to look
         this.viewState = this.held(viewState as Record<string, unknown>);
         this.deck.setProps({ viewState: this.viewState as never });
       },
@@ -100,7 +101,7 @@ export class Scene {
     if (frame.kind === 'agents') {
       this.density = undefined;
       this.swarm.take(frame, this.look);
-      if (!this.framed && this.swarm.alive) this.frameSwarm();
+      if (!this.framed && this.swarm.alive >= 8) this.frameSwarm();
     } else if (frame.kind === 'density') this.takeDensity(frame);
     else if (frame.kind === 'cells') this.takeCells(frame);
     else if (frame.kind === 'field') this.takeField(frame);
@@ -135,7 +136,7 @@ export class Scene {
       return [along.reduce((a, b) => Math.min(a, b), Infinity), along.reduce((a, b) => Math.max(a, b), -Infinity)];
     });
     const share = Math.max((x[1] - x[0]) / this.space.size[0], (y[1] - y[0]) / this.space.size[1]);
-    if (share > 0.75 || this.swarm.alive < 8) return;
+    if (share > 0.75) return;
     const target = [(x[0] + x[1]) / 2, (y[0] + y[1]) / 2, 0];
     this.viewState = { ...this.viewState, target, zoom: (this.viewState.zoom as number) + Math.log2(0.8 / Math.max(share, 0.1)) };
     this.deck.setProps({ viewState: this.viewState as never });

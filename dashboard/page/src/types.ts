@@ -61,6 +61,7 @@ export interface News {
   components: Component[];
   graph: { steps: Record<string, [number, number, number]>; edges: [string, string][] };
   curves: string[];
+  trouble: string;
   samples: (number | null)[][];
   alerts: Alert[];
   cluster: Cluster | null;
