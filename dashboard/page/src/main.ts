@@ -304,7 +304,7 @@ async function main(): Promise<void> {
     const box = el('div', { class: `toast ${kind}`, role: 'status', id: 'toast' }, text);
     toastBox = box;
     byId('map').append(box);
-    if (kind === 'good') setTimeout(() => box.remove(), 15_000);
+    if (kind === 'good') setTimeout(() => box.remove(), 60_000);
   }
 
   async function post(what: string): Promise<void> {

@@ -132,6 +132,7 @@ export class Health {
     );
     const parts: Node[] = [el('h3', {}, 'Components'), table];
     if (cluster) parts.push(el('p', { class: 'note' }, `Cluster ${cluster.state}: ${cluster.nodes} of ${cluster.most ?? cluster.wanted} processes, ${cluster.restarts ?? 0} restarts`));
+    if (cluster?.killed?.back_s) parts.push(el('p', { class: 'note' }, `Process ${cluster.killed.pid} was killed; the rest went on after ${cluster.killed.back_s.toFixed(2)} s.`));
     parts.push(
       el('h3', {}, 'Account'), account,
       el('p', { class: 'note' }, whole ? 'Every event is accounted for.' : 'Some events are between the source and the sink.'),
