@@ -5,9 +5,9 @@ import time
 from collections.abc import Iterator
 
 import numpy as np
-from kernels.field_forms import get_field_form
 
 from benchmarks.row import Effort, Row, rate, repeat
+from kernels.backend import get_backend
 from kernels.deposits import Deposits, gather
 from kernels.diffusion import Diffusion
 from kernels.fields import FieldConfig, Fields
@@ -59,7 +59,7 @@ def _left(count: int, seed: int) -> Deposits:
 
 def _step_ms(form: str, agents: int) -> float:
     """Return CPU milliseconds of a step once the layers have settled."""
-    fields = Fields(_CONFIG, get_field_form(form))
+    fields = Fields(_CONFIG, get_backend(form).field)
     left = [_left(agents, seed) for seed in range(4)]
     taken = []
     for step in range(_WARM + _STEPS):

@@ -4,7 +4,7 @@ batches -> region_sums -> emergence (one key)
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import bytewax.operators as op
 import pyarrow as pa
@@ -17,7 +17,7 @@ from kernels.grid import Grid
 from kernels.integrated_information import MAX_PARTS
 from kernels.metric import Metric
 from operators.batch import Batch
-from operators.emergence import EmergenceConfig, EmergenceMachine, Latest, RegionSums
+from operators.emergence import EmergenceConfig, EmergenceMachine, RegionSums
 from operators.guard import guarded
 from operators.recurrence import Recurrence, RecurrenceConfig, RecurrenceStep
 from operators.result import Result
@@ -30,14 +30,10 @@ _REST_MEMORIES = 10  # what is older counts less than 5e-5
 
 @dataclass(frozen=True)
 class EmergencePart:
-    """The integrated information as a part of the run.
-
-    `latest` is what was found last in this process.
-    """
+    """The integrated information as a part of the run."""
 
     config: EmergenceConfig
     ticks: RecurrenceConfig
-    latest: Latest = field(default_factory=Latest)
 
     steps = ("region_sums", "emergence")
 
@@ -73,7 +69,7 @@ class EmergencePart:
 
     def step(self, state: bytes | None) -> RecurrenceStep:
         """Return the regions, as at the start or as they were."""
-        return RecurrenceStep(Recurrence(self.ticks, EmergenceMachine(self.config, self.latest), state))
+        return RecurrenceStep(Recurrence(self.ticks, EmergenceMachine(self.config), state))
 
 
 def _results(found: list[tuple[str, Result]]) -> Iterator[tuple[str, Output]]:

@@ -18,7 +18,7 @@ from operators.result import Result
 from operators.ticks import in_time, numbered
 from operators.watermarks import Told, tell
 
-__all__ = ["EmergenceConfig", "EmergenceMachine", "Latest", "RegionSums"]
+__all__ = ["EmergenceConfig", "EmergenceMachine", "RegionSums"]
 
 
 @dataclass(frozen=True)
@@ -42,15 +42,6 @@ class EmergenceConfig:
     tick_us: int
     lateness_us: int
     memory_ticks: float
-
-
-@dataclass(slots=True)
-class Latest:
-    """What was found last in this process, for a gauge: Phi and the revised Phi, and their time; None before the first."""
-
-    phi_nats: float | None = None
-    revised_nats: float | None = None
-    time_us: int | None = None
 
 
 class RegionSums:
@@ -91,12 +82,10 @@ class EmergenceMachine:
     ----------
     config
         What is watched.
-    latest
-        Told of each result.
     """
 
-    def __init__(self, config: EmergenceConfig, latest: Latest) -> None:
-        self._config, self._latest = config, latest
+    def __init__(self, config: EmergenceConfig) -> None:
+        self._config = config
         self.reset()
 
     def parts(self, told: Told) -> Iterator[tuple[int, Part]]:
@@ -132,8 +121,6 @@ class EmergenceMachine:
     def results(self, time_us: int, revision: int) -> list[Result]:
         """Return what is integrated now."""
         found = integrate(self._seen.matrix, self._seen.scale)
-        self._latest.phi_nats, self._latest.revised_nats = found.phi, found.revised
-        self._latest.time_us = time_us
         columns = {
             "time_us": np.array([time_us]),
             "phi_nats": np.array([found.phi]),

@@ -29,10 +29,7 @@ def run(folder: Path, values: dict[str, str]) -> dict[str, pa.Table]:
     given = {**SMALL, "flows": '["fields", "emergence"]', "sink.directory": str(folder)} | values
     made = assemble(load("minimal", given).settings)
     run_main(made.flow)
-    latest = made.plan.parts["emergence"].latest  # type: ignore[attr-defined]
-    tables = published(read_files(folder), made.plan.tables, model=None)
-    assert latest.phi_nats == tables["emergence"]["phi_nats"].to_pylist()[-1]
-    return tables
+    return published(read_files(folder), made.plan.tables, model=None)
 
 
 def test_the_same_agents_in_more_partitions(tmp_path: Path) -> None:

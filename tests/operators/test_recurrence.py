@@ -26,7 +26,7 @@ from kernels.metric import Metric
 from kernels.panes import Window
 from kernels.potential import Screening
 from operators.batch import Batch, Origin
-from operators.emergence import EmergenceConfig, EmergenceMachine, Latest, RegionSums
+from operators.emergence import EmergenceConfig, EmergenceMachine, RegionSums
 from operators.field_steps import FieldDeposits, FieldMachine
 from operators.ingest import Ingest, IngestConfig
 from operators.recurrence import Machine, Recurrence, RecurrenceConfig, RecurrenceStep
@@ -61,7 +61,7 @@ def _fields() -> Side:
 
 def _emergence(metric: Metric | None) -> Side:
     config = EmergenceConfig(GRID, metric, TICK_US, LATENESS_US, memory_ticks=5.0)
-    return Side(RegionSums(config), lambda: EmergenceMachine(config, Latest()))
+    return Side(RegionSums(config), lambda: EmergenceMachine(config))
 
 
 SIDES = {"fields": _fields(), "counts": _emergence(None), "means": _emergence(METRIC)}
