@@ -41,10 +41,17 @@ def show(
     if as_json:
         print(json.dumps(rows))
         return
-    table = Table("topic", "partition", "offset", "row", "stage", "reason", "bytes", "detail")
+    # What one selects by stays whole on a narrow terminal; the detail takes the room that is left.
+    table = Table()
+    table.add_column("origin", overflow="fold")
+    for name in ("row", "stage", "reason", "bytes"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("detail", overflow="fold")
     for row in rows:
-        place = (row["topic"], row["partition"], row["offset"], row["row"])
-        table.add_row(*map(str, (*place, row["stage"], row["reason"], row["size"], row["detail"])))
+        origin = f"{row['topic']}[{row['partition']}] offset {row['offset']}"
+        table.add_row(
+            origin, *map(str, (row["row"], row["stage"], row["reason"], row["size"], row["detail"]))
+        )
     Console(markup=False).print(table if rows else "no dead letters")
 
 

@@ -32,7 +32,7 @@ _WINDOWS = 50  # about so many over the span of the data
 
 def command(
     data: Annotated[Path, typer.Argument(help="A .csv, .parquet or .jsonl file.")],
-    out: Annotated[Path | None, typer.Option(help="The file to write [the name of the data, .toml].")] = None,
+    out: Annotated[Path | None, typer.Option(help="The file to write (the name of the data, .toml).")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite it.")] = False,
 ) -> None:
     """Write a configuration for a data file: guess the mapping, show the first rows as AURA will read them."""
