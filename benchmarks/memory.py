@@ -32,7 +32,8 @@ def rows(effort: Effort) -> Iterator[Row]:
     by_minute = ", ".join(f"{gb:.2f}" for gb in found)
     yield Row(
         "memory: 1,000,000 agents, 100,000 cells, three metrics, three windows", max(found), "GB", 1.5, at_most=True,
-        runs=tuple(found), note=f"RSS at each minute of event time: {by_minute}; an event an agent every {_PERIOD_S} s",
+        runs=tuple(found), note=f"RSS at each minute of event time: {by_minute}; an event an agent every {_PERIOD_S} s; "
+        "count, sum, squares, minimum, maximum of each metric; distinct agents are not counted",
     )  # fmt: skip
     filled = found[2:]  # the longest window takes a minute, and the first results another
     growth = (filled[-1] - filled[0]) / filled[0]

@@ -1,6 +1,7 @@
 """The rows as a table on the terminal and as JSON, with what they were measured on."""
 
 import json
+import math
 import os
 import platform
 from collections.abc import Sequence
@@ -58,6 +59,8 @@ def show(rows: Sequence[Row], console: Console) -> None:
 def write(rows: Sequence[Row], path: Path) -> None:
     """Write the rows and what they were measured on."""
     found: list[dict[str, Any]] = [asdict(row) | {"met": row.met, "ratio": row.ratio} for row in rows]
+    for row in found:  # JSON has no NaN
+        row["value"] = row["value"] if math.isfinite(row["value"]) else None
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({**settings(), "rows": found}, indent=2) + "\n")
 
