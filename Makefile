@@ -50,6 +50,9 @@ bench: .venv/.stamp-dev ## measure everything with a target, in under ten minute
 bench-peers: .venv/.stamp-dev ## the same job by Bytewax alone and by polars, beside AURA
 	@$(BIN)/python -m benchmarks.peers
 
+prove: .venv/.stamp-dev ## run what each promise is shown by, and write docs/proof.md (an hour; PROVE_ARGS="--only again" for some)
+	@$(BIN)/python tools/prove.py $(PROVE_ARGS)
+
 demo: .venv/.stamp ## the live dashboard at http://127.0.0.1:8080; AGENTS=1000000, FLIGHTS=1, KAFKA=1 (after make broker)
 	@$(BIN)/aura demo --agents $(AGENTS) $(if $(FLIGHTS),--flights) $(if $(KAFKA),--kafka)
 
