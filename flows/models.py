@@ -15,7 +15,7 @@ from kernels.onnx_model import MAX_BYTES, check_hash
 from kernels.scorer import Scorer
 from operators.model_probe import Probe
 
-__all__ = ["ModelFiles", "damaged_models"]
+__all__ = ["ModelFiles", "damaged_models", "read_model_file"]
 
 _KEPT = "models"
 """In the recovery directory: the copies."""
@@ -63,7 +63,7 @@ def damaged_models(settings: Settings) -> dict[str, str]:
     found = {}
     for name in sorted(settings.models_used):
         try:
-            _read(settings, name)
+            read_model_file(settings, name)
         except ConfigError as error:
             found[name] = error.message
     return found
@@ -74,7 +74,7 @@ def _accepted(settings: Settings, name: str) -> bytes:
     recovery, sha256 = settings.recovery.directory, settings.models[name].sha256
     kept = recovery / _KEPT / f"{sha256}.onnx" if recovery is not None and recovery.is_dir() else None
     try:
-        data = _read(settings, name)
+        data = read_model_file(settings, name)
     except ConfigError as error:
         if kept is None or not kept.exists():
             raise
@@ -94,7 +94,8 @@ def _keep(path: Path, data: bytes) -> None:
     temporary.replace(path)
 
 
-def _read(settings: Settings, name: str) -> bytes:
+def read_model_file(settings: Settings, name: str) -> bytes:
+    """Return the bytes of a configured model; ConfigError where they cannot be read or have another hash."""
     model = settings.models[name]
     try:
         with located(model.path).open("rb") as file:

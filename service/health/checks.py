@@ -13,12 +13,13 @@ import onnxruntime
 import psutil
 
 from flows.bridge import bridge_of
+from flows.models import read_model_file
 from flows.settings.root import Settings
-from flows.settings.types import located
 from kernels.aggregate import Layout
 from kernels.backend import BACKENDS, get_backend
 from kernels.errors import ConfigError
 from kernels.scorer import Scorer
+from operators.model_probe import Probe
 from service.health.component import Component
 from service.observe.metrics import memory_limit_bytes
 from service.recovery import Store, directory_of
@@ -77,11 +78,13 @@ def check_gpu(settings: Settings) -> Component:
 def check_models(settings: Settings) -> Component:
     """Load every configured model, and score a batch with it."""
     speeds, broken = {}, []
-    for name, model in settings.models.items():
+    for name in settings.models:
         try:
-            scorer = Scorer.load(located(model.path).read_bytes(), sha256=model.sha256, backend="onnx-cpu")
-        except (ConfigError, OSError) as error:
-            broken.append(f"{name}: {error}")
+            data = read_model_file(settings, name)
+            Probe({name: data}).wait()
+            scorer = Scorer.load(data, backend="onnx-cpu")
+        except ConfigError as error:
+            broken.append(str(error))
             continue
         features = np.zeros((_ROWS // 8, len(scorer.features)), np.float32)
         start_s = time.perf_counter()
