@@ -23,7 +23,7 @@ __all__ = ["EXAMPLES", "command"]
 EXAMPLES = "Examples: aura demo | aura demo --agents 1000000 | aura demo --flights | aura demo --kafka"
 _PROCESSES = 3
 _LEAVE_S = 15.0
-_TOPIC_PARTITIONS = 4  # of the results, in infra/kafka/topics.toml
+_EVENTS, _RESULTS = 8, 4  # partitions of the topics, in infra/kafka/topics.toml
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,11 @@ def command(  # noqa: PLR0917 (each is an option of the command line)
 
     profile, changes = _wanted(agents, flights, out)
     if kafka:  # topics of its own: what an earlier demonstration has left there is not part of this one
-        changes |= {"kafka.prefix": f"demo-{int(time.time())}.", "sink.partitions": _TOPIC_PARTITIONS}
+        changes |= {
+            "kafka.prefix": f"demo-{int(time.time())}.",
+            "sink.partitions": _RESULTS,
+            "input.partitions": _EVENTS,
+        }
     settings = settings_of(profile, [f"{key}={value}" for key, value in changes.items()])
     token = token_of(host, token)
     controls = Controls(_Supervised(out / ".recovery"), _PROCESSES)
@@ -111,8 +115,8 @@ def _feeding(profile: str, changes: dict[str, object], kafka: bool) -> Iterator[
     done = subprocess.run([*aura, "topics", "apply", *_sets(changes)], check=False)
     if done.returncode:
         raise typer.Exit(done.returncode)  # it has said why
-    verb = ["simulate", "--speed", "1"] if profile == "demo" else ["produce", "--speed", "60"]
-    line = [*aura, *verb, "--profile", profile, *_sets(changes)]
+    given = ["--source", "simulate", "--speed", "1"] if profile == "demo" else ["--speed", "60"]
+    line = [*aura, "produce", *given, "--profile", profile, *_sets(changes)]
     process = _started(line, stdout=subprocess.DEVNULL)
     try:
         yield

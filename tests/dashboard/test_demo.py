@@ -52,7 +52,7 @@ def demo(tmp_path: Path) -> Iterator[str]:
 
 
 def _state(address: str) -> dict:
-    return httpx.get(f"{address}api/v1/state").json()
+    return httpx.get(f"{address}api/v1/state", timeout=60).json()
 
 
 def _until(address: str, reached, what: str) -> dict:

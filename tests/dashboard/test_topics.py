@@ -44,9 +44,9 @@ def test_results_of_topics(kafka: str, topics: Callable[..., str], tmp_path: Pat
             assert time.monotonic() < end_s, found
             time.sleep(0.05)
         asked = {"window": "second", "start_us": found[2], "limit": 10_000}
-        said = httpx.get(f"{address}/api/v1/cells", params=asked).json()
+        said = httpx.get(f"{address}/api/v1/cells", params=asked, timeout=60).json()
         assert sum(row["count"] for row in said["answer"]) == 1_000  # 100 agents, ten times a second
-        assert httpx.get(f"{address}/api/v1/state").json()["trouble"] == ""
+        assert httpx.get(f"{address}/api/v1/state", timeout=60).json()["trouble"] == ""
 
 
 def test_no_broker() -> None:
