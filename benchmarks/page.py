@@ -28,7 +28,7 @@ __all__ = ["rows"]
 _CLIENTS, _AGENTS, _SECONDS = 20, 100_000, 20.0
 _START_S = 90.0
 _HALF = 0.5 / FRAME_S  # frames a second: half of what is sent to a page on an idle machine
-_GROWTH_MB = 64.0
+_GROWTH_MB = 200.0  # histories fill 134 MB; a frame under way to each page is 20 more
 
 
 @dataclass
