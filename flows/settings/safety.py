@@ -1,8 +1,9 @@
 """The invariants that are watched, and what each allows."""
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, StringConstraints
+from pydantic import AfterValidator, Field, SecretStr
 
 from flows.settings.types import SECOND_US, Name, PositiveDuration, Section
 from kernels.schema import MAX_LEVEL
@@ -12,6 +13,12 @@ __all__ = ["Invariant", "Safety"]
 
 Invariant = Literal["energy_conservation", "information_bounds", "causal_consistency", "privacy_preservation"]
 _Positive = Annotated[float, Field(gt=0)]
+
+
+def _check_key(key: SecretStr) -> SecretStr:
+    if not re.fullmatch("[0-9a-fA-F]{32}", key.get_secret_value()):
+        raise ValueError("must be 32 hexadecimal digits")
+    return key
 
 
 class EnergyConservation(Section):
@@ -47,7 +54,7 @@ class PrivacyPreservation(Section):
     k: Annotated[int, Field(ge=1, le=1_000)] = 5
     enforce: bool = False
     small_cells: Literal["suppress", "merge"] = "suppress"
-    key: Annotated[SecretStr, StringConstraints(pattern="^[0-9a-fA-F]{32}$")] | None = None
+    key: Annotated[SecretStr, AfterValidator(_check_key)] | None = None
 
 
 class Safety(Section):
