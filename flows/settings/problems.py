@@ -15,6 +15,7 @@ from kernels.errors import ConfigError
 __all__ = ["Problem", "as_error", "from_validation"]
 
 _SHOWN = 60
+_SECRETS = ("token", "key")  # of http, and of the pseudonyms
 _TABLE, _NUMBER, _WHOLE, _BOOLEAN = (
     "must be a table",
     "must be a number",
@@ -95,9 +96,8 @@ def _step(value: Any, part: str) -> Any:
 
 def _show(key: str, value: Any) -> str:
     section, _, name = key.partition(".")
-    if section == "kafka" and (
-        "password" in name or name not in Kafka.model_fields
-    ):  # one mistyped may be secret too
+    mistyped = section == "kafka" and name not in Kafka.model_fields  # it may be a secret too
+    if mistyped or name.rpartition(".")[2] in _SECRETS or "password" in name:
         return "***"
     text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

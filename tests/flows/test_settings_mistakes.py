@@ -174,3 +174,19 @@ def test_password_stays_secret() -> None:
         with pytest.raises(ConfigError) as caught:
             load("flights", {key: "hunter2"})
         assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "key", ["safety.privacy_preservation.key", "http.token", "kafka.sasl_plain_password"]
+)
+def test_a_secret_that_is_wrong_is_not_shown(key: str) -> None:
+    """The error names the key and not what it was set to."""
+    values = {
+        key: "secret-word",
+        "http.port": "-1",
+        "http.host": "0.0.0.0",
+        "kafka.security_protocol": "SASL_SSL",
+    }
+    with pytest.raises(ConfigError) as raised:
+        load("minimal", values, {})
+    assert "secret-word" not in str(raised.value)
