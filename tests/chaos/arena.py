@@ -55,7 +55,7 @@ class Arena:
         off: Sequence[str] = (),
         options: Sequence[str] = (),
     ) -> None:
-        self.brokers, self.parts, self.options = brokers, parts, options
+        self.brokers, self.parts, self.silent = brokers, parts, silent
         self.folder, self.prefix = Path(tempfile.mkdtemp(prefix="aura-chaos-")), f"c{uuid.uuid4().hex[:8]}."
         topics = [
             Topic(t.name, PARTITIONS, 3, t.config) for t in load_topics(DECLARED) if t.name != "aura.events"

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["FAULTS", "RANDOM", "inject"]
 
 _DIES_S = 10.0
+_CLOSES_S = 90.0
 _GROWTH = 64 * 2**20
 
 
@@ -150,6 +151,21 @@ def _stall(arena: "Arena", rng: random.Random, seconds: float = 8.0) -> str:
     return f"all brokers stopped for {seconds:g} s; no process grew by {_GROWTH // 2**20} MiB"
 
 
+def _idle(arena: "Arena", rng: random.Random) -> str:
+    """Wait until windows are closed without the partition that is silent; let it be heard again."""
+    assert arena.silent is not None
+    sent = arena.parts[arena.silent][: len(arena.parts[arena.silent]) // 4]
+    heard_us = max(row.time_us for record in sent for row in record.rows)
+    end = time.monotonic() + _CLOSES_S
+    while not any(
+        window == "second" and start_us > heard_us for window, start_us, *_ in list(arena.watcher.cells)
+    ):
+        assert time.monotonic() < end, arena.flow.said()
+        time.sleep(0.05)
+    arena.feed.resume()
+    return "a partition idle, until windows had closed without it"
+
+
 FAULTS: dict[str, Callable[["Arena", random.Random], str]] = {
     "kill": _kill,
     "kill_twice": _kill_twice,
@@ -163,6 +179,7 @@ FAULTS: dict[str, Callable[["Arena", random.Random], str]] = {
     "broker": _broker,
     "outage": _outage,
     "stall": _stall,
+    "idle": _idle,
 }
 _PLACES = [f"crash:{point}" for point in POINTS if point != "reading"]
 RANDOM = (

@@ -26,7 +26,7 @@ class Feed:
     seconds
         How long it takes; more, if brokers are away.
     silent
-        A partition that nothing is sent to between a quarter and three quarters of the time.
+        A partition that nothing is sent to after a quarter of its records, until the others have three and `resume` is called.
     """
 
     def __init__(
@@ -43,6 +43,8 @@ class Feed:
         quarter, order = turns // 4, [(i, k) for i in range(turns) for k in parts if i < len(parts[k])]
         order.sort(key=lambda turn: turn[0] + 2 * quarter * (turn[1] == silent and turn[0] >= quarter))
         self._order = [(k, parts[k][i]) for i, k in order]
+        back = (at for at, (i, k) in enumerate(order) if k == silent and i == quarter)
+        self._back, self._resumed = next(back, None), threading.Event()
         self._sent = 0
         self._moved = threading.Condition()
         self.broken: list[str] = []
@@ -56,6 +58,10 @@ class Feed:
     def over(self) -> bool:
         """Whether all records were sent."""
         return self._sent == len(self._order)
+
+    def resume(self) -> None:
+        """Let the partition that was silent be heard again."""
+        self._resumed.set()
 
     def until(self, share: float) -> None:
         """Wait until so much of all records was sent."""
@@ -84,6 +90,8 @@ class Feed:
         begun_s, offsets = time.monotonic(), dict[int, int]()
         under_way: deque[tuple[int, object]] = deque()
         for number, (partition, record) in enumerate(self._order):
+            if number == self._back:
+                self._resumed.wait(_PATIENCE_S)
             wait_s = begun_s + number * self._seconds / len(self._order) - time.monotonic()
             begun_s -= min(
                 wait_s, 0.0

@@ -62,7 +62,7 @@ def test_crashes_in_a_row(brokers: Cluster) -> None:
 
 def test_an_idle_partition(brokers: Cluster) -> None:
     """A partition that is silent is not waited for; what it brings when it is back amends, also across a crash."""
-    plan = [(0.4, "kill"), (0.7, "crash:committed"), (0.85, "kill")]
+    plan = [(0.4, "kill"), (0.5, "idle"), (0.7, "crash:committed"), (0.85, "kill")]
     found = play(brokers, 40, plan, silent=2, options=["--set", "event_time.idle_timeout=500ms"], seconds=8.0)
     assert found.good, found
     assert found.amended > 0
