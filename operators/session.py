@@ -111,15 +111,19 @@ class ShardSessions:
 
     def on_messages(self, messages: Iterable[SessionMessage]) -> list[Sessions]:
         """Take what batches told this shard; return what is to be published or withdrawn."""
+        back = np.zeros(
+            len(self._idle), np.bool_
+        )  # what was idle may be past the tick that its sessions wait for
         for message in messages:
             self._shard = message.shard
+            back[message.partition] |= self._idle[message.partition]
             for number, fragments in message.pieces:
                 self._store(number, message.partition).add(fragments)
             self._watermarks[message.partition] = message.watermark_us
             self._idle[message.partition] = message.idle
         awake = self._watermarks[~self._idle]
         self._least_us = max(self._least_us, int(awake.min())) if len(awake) else self._least_us
-        return self._advance()
+        return self._advance(back)
 
     def snapshot(self) -> bytes:
         """Return the state as plain data."""
@@ -157,11 +161,11 @@ class ShardSessions:
         ticks: NDArray[np.int64] = np.array([reach // w.tick_us for w in self._config.windows])
         return ticks
 
-    def _advance(self) -> list[Sessions]:
-        """Look where a partition came to another tick."""
+    def _advance(self, back: NDArray[np.bool_]) -> list[Sessions]:
+        """Look where a partition came to another tick, or `back` from where the others had come to."""
         reach = self._reach()
         ticks = self._ticks_of(reach)
-        passed = np.argwhere(ticks != self._ticks).tolist()
+        passed = np.argwhere((ticks != self._ticks) | back).tolist()
         self._ticks = ticks
         found: dict[int, list[tuple[Fragments, bool]]] = {}
         for number, partition in passed:

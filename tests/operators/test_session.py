@@ -303,6 +303,31 @@ def test_a_partition_that_is_back_is_given_its_time() -> None:
     assert [(r["agent_id"], r["start_us"]) for r in flow.rows] == [(AGENTS[3], 0)]
 
 
+def test_a_partition_that_comes_back_with_its_end_is_published() -> None:
+    """What an idle partition brings is published, although the others were at the end before, and it is there at once."""
+    flow = Flow(windows=[SessionWindow("w", gap_us=5, lateness_us=8)])
+    flow.feed(1, [_row(AGENTS[3], 0)])
+    flow.pause(1)
+    for other in (0, 2):
+        flow.take(flow.sources[other].finish(_origin(other)))
+    rows = [_row(AGENTS[3], time_us) for time_us in (50, 53)]
+    batches = [
+        flow.sources[1].accept(columns_of(rows, GRID, METRICS), _origin(1)),
+        flow.sources[1].finish(_origin(1)),
+    ]
+    told: dict[str, list[SessionMessage]] = {}
+    for batch in batches:
+        for key, message in flow.combine(batch):
+            told.setdefault(key, []).append(message)
+    for key, messages in told.items():
+        for found in flow.sessions[key].on_messages(messages):
+            flow.rows += _rows(found)
+    assert [(r["agent_id"], r["start_us"], r["count"]) for r in flow.rows] == [
+        (AGENTS[3], 0, 1),
+        (AGENTS[3], 50, 2),
+    ]
+
+
 def test_no_session_waits_for_another_partition() -> None:
     """A session is published as its own partition passes its end, though another one has brought nothing yet."""
     flow = Flow(windows=[SessionWindow("w", gap_us=5, lateness_us=8)])
