@@ -16,7 +16,7 @@ class Http(Section):
 
     port: Annotated[int, Field(ge=0, le=65_535)] | None = None
     host: str = "127.0.0.1"
-    token: SecretStr | None = None
+    token: Annotated[SecretStr, Field(min_length=8)] | None = None  # an empty one would let everybody in
 
     @property
     def plain_token(self) -> str | None:

@@ -4,6 +4,8 @@
 /readyz     200 while it can do its work, else 503
 /health     the whole report as JSON, with the same code
 /metrics    the text form of Prometheus
+
+The first two say one word, and say it without the token: a kubelet and an image's health check have none.
 """
 
 import hmac
@@ -29,6 +31,7 @@ __all__ = ["address_of", "application", "bind", "serve", "serving"]
 
 Health = Callable[[], Mapping[str, Any]]
 _STOP_S = 5.0
+_OPEN = ("/healthz", "/readyz")
 
 
 def application(metrics: Callable[[], bytes], health: Health, token: str | None = None) -> Starlette:
@@ -41,7 +44,7 @@ def application(metrics: Callable[[], bytes], health: Health, token: str | None 
     health
         Returns the report of /health; its field `mode` is full, degraded or emergency.
     token
-        What a caller must send as `Authorization: Bearer TOKEN`; None: nothing.
+        What a caller of /metrics and /health must send as `Authorization: Bearer TOKEN`; None: nothing.
     """
 
     def of_metrics(request: Request) -> Response:  # noqa: ARG001 (Starlette calls it so; sync, so in a thread)
@@ -71,7 +74,8 @@ class _Token:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         given = dict(scope.get("headers", ())).get(b"authorization", b"")
-        if scope["type"] == "http" and not hmac.compare_digest(given, self._expected):
+        closed = scope["type"] == "http" and scope["path"] not in _OPEN
+        if closed and not hmac.compare_digest(given, self._expected):
             refusal = PlainTextResponse("a token is needed: Authorization: Bearer TOKEN\n", 401)
             await refusal(scope, receive, send)
             return

@@ -40,12 +40,27 @@ def test_answers(address: str, mode: dict[str, str]) -> None:
         assert client.get("/healthz").status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/metrics", "/healthz", "/readyz", "/health"])
-@pytest.mark.parametrize("given", [None, "Bearer other", "secret", "Bearer secret2"])
+@pytest.mark.parametrize("path", ["/metrics", "/health", "/", "/healthz/../metrics", "//healthz", "/HEALTHZ"])
+@pytest.mark.parametrize("given", [None, "Bearer other", "secret", "Bearer secret2", "Bearer secr\u00e9t"])
 def test_who_has_no_token_is_denied(address: str, path: str, given: str | None) -> None:
-    """Without the token nothing is said, not even that it lives."""
-    headers = {"Authorization": given} if given else {}
+    """Without the token nothing is told, by no spelling of a path."""
+    headers = [(b"Authorization", given.encode())] if given else []
     assert httpx.get(address + path, headers=headers).status_code == 401
+
+
+def test_who_has_no_token_may_ask_whether_it_lives(address: str, mode: dict[str, str]) -> None:
+    """A kubelet has none; one word is all that it is told."""
+    assert httpx.get(address + "/healthz").text == "alive\n"
+    assert httpx.get(address + "/readyz").text == "full\n"
+    mode["mode"] = "emergency"
+    assert httpx.get(address + "/readyz").status_code == 503
+
+
+@pytest.mark.parametrize("token", ["", "seven77"])
+def test_a_token_that_can_be_guessed_is_refused(token: str) -> None:
+    """An empty one would let everybody in."""
+    with pytest.raises(ConfigError, match=r"http\.token"):
+        load("minimal", {"http.port": "0", "http.token": token})
 
 
 def test_a_taken_port_is_said() -> None:
@@ -63,6 +78,6 @@ def test_others_need_a_token() -> None:
     """A host that others can reach is refused without a token, when the configuration is read."""
     with pytest.raises(ConfigError, match=r"http\.token"):
         load("minimal", {"http.port": "0", "http.host": "0.0.0.0"})
-    given = {"http.port": "0", "http.host": "0.0.0.0", "http.token": "abc"}
+    given = {"http.port": "0", "http.host": "0.0.0.0", "http.token": "abcdefgh"}
     settings = load("minimal", given).settings
-    assert "abc" not in settings.model_dump_json()
+    assert "abcdefgh" not in settings.model_dump_json()
