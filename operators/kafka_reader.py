@@ -5,18 +5,21 @@ says so in its header `REFUSED`, and the reading goes on behind it.
 """
 
 import importlib.util
+import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import CorruptRecordError, KafkaError, KafkaTimeoutError
+from kafka.errors import AuthorizationError, CorruptRecordError, KafkaError, KafkaTimeoutError
 from kafka.net.compat import KafkaNetClient
 from kafka.record import memory_records
 from kafka.record.default_records import DefaultRecord, DefaultRecordBatch
 from kafka.record.util import decode_varint
 
 from kernels.errors import AuraError, AwayError, BadRecord, ConfigError
+from operators.kafka_denied import denied, tls_context
 from operators.kafka_records import REFUSED
 from operators.unpack import unpack_batch
 
@@ -27,6 +30,7 @@ __all__ = [
     "end_offsets",
     "failed",
     "open_consumer",
+    "reached",
     "read_committed",
     "topic_partitions",
 ]
@@ -63,13 +67,23 @@ def open_consumer(options: Mapping[str, Any], **more: Any) -> KafkaConsumer:
 
 
 def connected(client: Callable[..., Any], options: Mapping[str, Any], more: Mapping[str, Any]) -> Any:
-    """Return a client of kafka-python; `AwayError` where no broker answers."""
+    """Return a client of kafka-python; `AwayError` where no broker answers, `ConfigError` where one turns it down."""
     ours = {"bootstrap_timeout_ms": ANSWER_MS, "allow_auto_create_topics": False, "kafka_client": _Client}
+    with reached(options) as context:
+        return client(**{**ours, **options, **more, "ssl_context": context})
+
+
+@contextmanager
+def reached(options: Mapping[str, Any]) -> Iterator[ssl.SSLContext | None]:
+    """Yield the TLS context of a client that is opened in the block; say why if no broker lets it in."""
+    context = tls_context(options)
     try:
-        return client(**{**ours, **options, **more})
+        yield context
     except KafkaTimeoutError as error:
-        servers = ",".join(options["bootstrap_servers"])
-        raise AwayError(f"no Kafka broker answers at {servers}", "Start one with `make broker`") from error
+        given = options["bootstrap_servers"]
+        servers = given.split(",") if isinstance(given, str) else list(given)
+        away = AwayError(f"no Kafka broker answers at {','.join(servers)}", "Start one with `make broker`")
+        raise denied(options, servers) or away from error
 
 
 def topic_partitions(options: Mapping[str, Any], topic: str) -> int:
@@ -83,7 +97,11 @@ def topic_partitions(options: Mapping[str, Any], topic: str) -> int:
     with open_consumer(options) as consumer:
         found = len(consumer.partitions_for_topic(topic))
     if not found:
-        raise AuraError(f"there is no topic {topic}", "Make the topics with `aura topics apply`")
+        who = options.get("sasl_plain_username")
+        hidden = f" that {who!r} may see" if who else ""  # Kafka does not tell such a one from none
+        hint = "Make the topics with `aura topics apply`"
+        hint += "; docs/security.md lists what each user must be granted" if who else ""
+        raise AuraError(f"there is no topic {topic}{hidden}", hint)
     return found
 
 
@@ -149,6 +167,10 @@ def ask(
 
 def failed(what: str, error: KafkaError) -> AuraError:
     """Return the error of a run that Kafka has ended: an `AwayError` where it may answer later."""
+    if isinstance(error, AuthorizationError):
+        return ConfigError(
+            f"{what} is not allowed: {error}", "Grant it: docs/security.md lists what each user needs"
+        )
     kind = AwayError if error.retriable else AuraError
     hint = "See to the broker. Start again: the run goes on from its last snapshot, and writes nothing twice"
     return kind(f"{what} failed: {error!r}", hint)

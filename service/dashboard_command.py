@@ -59,12 +59,12 @@ def token_of(host: str, token: str | None) -> str | None:
     """
     from dashboard.guard import is_loopback
 
-    if token is None and not is_loopback(host):
+    if not token and not is_loopback(host):
         raise ConfigError(
             f"--host {host} can be reached from elsewhere and there is no token",
             "Give one with --token or AURA_TOKEN; --token new makes one and prints it",
         )
-    return secrets.token_urlsafe(24) if token == "new" else token
+    return secrets.token_urlsafe(24) if token == "new" else token or None
 
 
 def open_site(

@@ -8,11 +8,11 @@ from types import TracebackType
 from typing import Any
 
 from kafka import KafkaProducer
-from kafka.errors import KafkaError
+from kafka.errors import AuthorizationError, KafkaError
 
 from kernels.errors import AuraError
 from kernels.schema import MAX_RECORD_BYTES
-from operators.kafka_reader import connected
+from operators.kafka_reader import connected, failed
 
 __all__ = ["Encoded", "Sender", "Sent"]
 
@@ -110,6 +110,8 @@ class Sender:
             self._unsent_bytes -= size
 
     def _failed(self, failure: KafkaError) -> AuraError:
+        if isinstance(failure, AuthorizationError):
+            return failed("sending", failure)
         taken = self.sent.records - len(self._unsent)
         what = "none was kept" if self._transactional else f"the broker has {taken} records or more"
         return AuraError(f"sending failed: {failure!r}; {what}", "See to the broker before sending again")

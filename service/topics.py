@@ -18,6 +18,7 @@ from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource
 
 from kernels.errors import AuraError, ConfigError
+from operators.kafka_reader import reached
 
 __all__ = ["DECLARED", "Change", "Topic", "apply", "difference", "load_topics", "plan"]
 
@@ -192,14 +193,15 @@ def _changes(topic: Topic, before: Topic | None) -> list[Change]:
 @contextmanager
 def _admin(client: Mapping[str, Any]) -> Iterator[KafkaAdminClient]:
     """Open the client for the topics' administration; Kafka's errors become ours."""
-    try:
-        admin = KafkaAdminClient(**{"bootstrap_timeout_ms": 10_000, "retry_backoff_ms": 10, **client})
-    except kafka.errors.KafkaTimeoutError as error:
-        servers = client.get("bootstrap_servers")
-        raise AuraError(f"no Kafka broker answers at {servers}", "Start one with `make broker`") from error
+    ours = {"bootstrap_timeout_ms": 10_000, "retry_backoff_ms": 10}
+    with reached(client) as context:
+        admin = KafkaAdminClient(**{**ours, **client, "ssl_context": context})
     try:
         with admin:
             yield admin
+    except kafka.errors.AuthorizationError as error:
+        hint = "Grant it: docs/security.md lists what each user needs"
+        raise ConfigError(f"the Kafka cluster does not allow it: {error}", hint) from error
     except kafka.errors.KafkaError as error:
         raise AuraError(f"the Kafka cluster refused: {error}") from error
 
@@ -235,6 +237,9 @@ def _create(admin: KafkaAdminClient, topics: Collection[Topic]) -> None:
         for topic in topics
     }
     for made in admin.create_topics(requests, raise_errors=False)["topics"]:
+        kind = kafka.errors.for_code(made["error_code"])
+        if issubclass(kind, kafka.errors.AuthorizationError):
+            raise kind(made["name"])
         if made["error_code"] not in (0, ALREADY_THERE):  # someone else may apply the same declaration
             raise AuraError(f"topic {made['name']} was not created: {made['error_message']}")
 

@@ -26,7 +26,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +50,7 @@ FREE_PORTS = range(20_000, 32_000)
 START_S = 90.0
 STOP_S = 20.0
 REPLICAS = ("default", "offsets.topic", "transaction.state.log", "share.coordinator.state.topic")
+LISTS = ("listeners", "advertised.listeners")  # more of them are added
 IN_SYNC = ("min.insync.replicas", "transaction.state.log.min.isr", "share.coordinator.state.topic.min.isr")
 
 
@@ -125,11 +126,19 @@ class Cluster:
     """One broker or three in a folder, which keeps their addresses, settings, logs and data.
 
     `brokers`: None for as many as the folder has, else 1. `port`: of the first broker; the others and the controllers
-    take the ports after it; 0 for free ones, None for those that the folder has, else 9092.
+    take the ports after it; 0 for free ones, None for those that the folder has, else 9092. `more`: Kafka's settings in
+    place of those that are written here, such as listeners with TLS; that on `port` stays, here alone asks it who is up.
     """
 
-    def __init__(self, folder: Path, *, brokers: int | None = None, port: int | None = None) -> None:
-        self.folder = folder.resolve()
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        brokers: int | None = None,
+        port: int | None = None,
+        more: Mapping[str, str] | None = None,
+    ) -> None:
+        self.folder, self.more = folder.resolve(), dict(more or {})
         self.id, ports = _read_state(self.folder)
         count = brokers or len(ports) // 2 or 1
         if ports and len(ports) != 2 * count:
@@ -210,6 +219,7 @@ class Cluster:
             **{f"{topic}.replication.factor": count for topic in REPLICAS},
             **dict.fromkeys(IN_SYNC, count // 2 + 1),
         }
+        settings |= {key: f"{settings[key]},{self.more[key]}" if key in LISTS else self.more[key] for key in self.more}
         return "\n# Of this broker alone.\n" + "".join(f"{key}={value}\n" for key, value in settings.items())
 
 

@@ -6,8 +6,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,7 +50,9 @@ def image() -> Iterator[Path]:
 
 
 def _copy(rest: str, home: Path) -> None:
-    *sources, target = rest.split()
+    *named, target = rest.split()
+    sources = [str(p.relative_to(ROOT)) for name in named for p in ROOT.glob(name)]
+    assert sources
     for source in sources:
         to = home / target if len(sources) == 1 and target != "./" else home / source
         to.parent.mkdir(parents=True, exist_ok=True)
@@ -64,6 +68,19 @@ def inside(image: Path, *command: str, cwd: Path) -> subprocess.CompletedProcess
     env = {"PATH": f"{image}/.venv/bin:/usr/bin:/bin", "HOME": "/tmp", "PYTHONDONTWRITEBYTECODE": "1"}
     without = ("setpriv", "--bounding-set=-all", "--inh-caps=-all") if os.geteuid() == 0 else ()
     return subprocess.run([*without, *command], cwd=cwd, env=env, capture_output=True, text=True, check=False)
+
+
+@contextmanager
+def running(image: Path, state: Path, *command: str) -> Iterator[str]:
+    """Run a command of the image that serves; yield the address that it prints."""
+    env = {"PATH": f"{image}/.venv/bin:/usr/bin:/bin", "HOME": "/tmp", "PYTHONDONTWRITEBYTECODE": "1"}
+    argv = [str(image / ".venv/bin/aura"), *command]
+    with subprocess.Popen(argv, cwd=state, env=env, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield next(word for line in process.stdout for word in line.split() if word.startswith("http"))
+        finally:
+            process.terminate()
 
 
 def test_the_file_passes_its_linter() -> None:
@@ -106,6 +123,8 @@ def test_its_steps_give_a_program_that_runs_from_a_folder_that_it_cannot_change(
         shown = inside(image, "aura", "--help", cwd=state)
         assert shown.returncode == 0, shown.stderr
         assert "run" in shown.stdout
+        with running(image, state, "dashboard", "--port=0") as address:
+            assert "<html" in httpx.get(address).text, "the built page"
         ran = inside(image, "aura", "run", "--profile", "flights", "--json", cwd=state)
         assert ran.returncode == 0, ran.stderr
         assert '"digest"' in ran.stdout
