@@ -42,7 +42,9 @@ def tls_context(options: Mapping[str, Any]) -> ssl.SSLContext | None:
         else:
             context.load_verify_locations(authority)
         if certificate is not None:
-            context.load_cert_chain(certificate, key, options.get("ssl_password", ""))  # None would ask the terminal
+            context.load_cert_chain(
+                certificate, key, options.get("ssl_password", "")
+            )  # None would ask the terminal
     except (OSError, ValueError) as error:  # an SSLError is an OSError
         said = ", ".join(f"kafka.{name} = {options[name]!r}" for name in _FILES if name in options)
         hint = "Each is a file in PEM; a key that is encrypted needs kafka.ssl_password"
@@ -76,7 +78,9 @@ def _turned_down(
         return ConfigError(said, hint)
     except ssl.SSLError as error:
         said = f"the Kafka broker at {address} does not speak TLS with this client: {error.reason or error}"
-        hint = "kafka.bootstrap must name a listener with TLS; if it asks for a certificate: kafka.ssl_certfile"
+        hint = (
+            "kafka.bootstrap must name a listener with TLS; if it asks for a certificate: kafka.ssl_certfile"
+        )
         return ConfigError(said, hint)
     except PermissionError as error:
         said = f"the Kafka broker at {address} does not let {options['sasl_plain_username']!r} in: {error}"

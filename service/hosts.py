@@ -48,7 +48,10 @@ def command(  # noqa: PLR0917 (each is an option of the command line)
     from flows.models import ModelFiles
     from service.cluster import with_directory
     from service.console import Console
+    from service.observe.front import cluster_front
     from service.observe.logs import configure_logs
+    from service.observe.shared import Joined
+    from service.observe.watching import FOLDER
     from service.supervisor import Supervisor
     from service.worker import Work
 
@@ -73,11 +76,17 @@ def command(  # noqa: PLR0917 (each is an option of the command line)
         return [number], peers(name, number, size, service, port)
 
     work = Work(settings, sink, False, store)
-    Supervisor(
+    supervisor = Supervisor(
         work, size, place, partial(console.step, "worker"), shrink=False, collects=False, grace_s=grace, home=home,
         patience_s=_PATIENCE_S,
         wanted=lambda: replicas.count,
-    ).run()  # fmt: skip
+    )  # fmt: skip
+    # Prometheus asks every host, so each shows its own process.
+    own = Joined(store.directory / FOLDER, only=number)
+    with cluster_front(settings, home, sink=sink, joined=own) as address:
+        if address is not None:
+            console.step("http", f"{address}/metrics and /health")
+        supervisor.run()
 
 
 def identity(variables: Mapping[str, str]) -> tuple[str, int, int]:

@@ -136,7 +136,7 @@ class Supervisor:
             for number, process in zip(numbers, team, strict=True):
                 process.name = f"process {number} (pid {process.pid})"
                 process.order({"do": "run", "as": {"process": number, "addresses": addresses}})
-            self._set("starting", nodes=len(team), wanted=self.size, processes=[p.pid for p in team])
+            self._set("starting", nodes=len(team), wanted=len(team), processes=[p.pid for p in team])
             self._watch(team)
         finally:
             end(team)

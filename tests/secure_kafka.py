@@ -25,7 +25,9 @@ from operators.kafka_results import TOPICS
 __all__ = ["PASSWORDS", "granted", "secure_kafka"]
 
 ROOT = Path(__file__).parents[1]
-PASSWORDS = {name: f"{name}-knows-6f2c9" for name in ("administrator", "producer", "flow", "reader", "nobody")}
+PASSWORDS = {
+    name: f"{name}-knows-6f2c9" for name in ("administrator", "producer", "flow", "reader", "nobody")
+}
 _KINDS = {
     "topic": ResourceType.TOPIC,
     "group": ResourceType.GROUP,
@@ -37,7 +39,11 @@ _KINDS = {
 def granted() -> list[ACL]:
     """What the table of docs/security.md grants."""
     text = (ROOT / "docs/security.md").read_text()
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| `")]
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in text.splitlines()
+        if line.startswith("| `")
+    ]
     return [
         ACL(f"User:{row[0].strip('`')}", "*", ACLOperation[operation.strip().upper()], ACLPermissionType.ALLOW, resource)
         for row in rows

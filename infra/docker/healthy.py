@@ -1,7 +1,6 @@
 """Whether what runs in this container lives: exit code 0 if /healthz answers, of a flow or of the dashboard.
 
-    python3 healthy.py          # the port of AURA_HTTP__PORT, or 8080
-    python3 healthy.py 8081     # another port of the dashboard
+A flow is asked on the port of AURA_HTTP__PORT, the dashboard on 8080 or the ports that are given as arguments.
 """
 
 import os

@@ -219,7 +219,9 @@ class Cluster:
             **{f"{topic}.replication.factor": count for topic in REPLICAS},
             **dict.fromkeys(IN_SYNC, count // 2 + 1),
         }
-        settings |= {key: f"{settings[key]},{self.more[key]}" if key in LISTS else self.more[key] for key in self.more}
+        settings |= {
+            key: f"{settings[key]},{self.more[key]}" if key in LISTS else self.more[key] for key in self.more
+        }
         return "\n# Of this broker alone.\n" + "".join(f"{key}={value}\n" for key, value in settings.items())
 
 

@@ -28,13 +28,26 @@ __all__ = ["cluster_front", "cluster_health"]
 
 
 @contextmanager
-def cluster_front(settings: Settings, directory: Path, *, sink: str) -> Iterator[str | None]:
-    """Serve while the block runs, if `http.port` is set; yield the address."""
+def cluster_front(
+    settings: Settings, directory: Path, *, sink: str, joined: Joined | None = None
+) -> Iterator[str | None]:
+    """Serve while the block runs, if `http.port` is set; yield the address.
+
+    Parameters
+    ----------
+    settings, sink
+        Of the run.
+    directory
+        Where the supervisor writes its status.
+    joined
+        The metrics to show; None: those of all processes that publish in `directory`.
+    """
     if settings.http.port is None:
         yield None
         return
     listener = bind(settings.http)
-    process = Process(partial(_serve, settings, directory, sink, listener))
+    shown = joined or Joined(directory / FOLDER)
+    process = Process(partial(_serve, settings, directory, sink, shown, listener))
     try:
         yield address_of(listener)
     finally:
@@ -42,9 +55,11 @@ def cluster_front(settings: Settings, directory: Path, *, sink: str) -> Iterator
         listener.close()
 
 
-def _serve(settings: Settings, directory: Path, sink: str, listener: socket.socket, _: Channel) -> None:
+def _serve(
+    settings: Settings, directory: Path, sink: str, joined: Joined, listener: socket.socket, _: Channel
+) -> None:
     registry = CollectorRegistry()
-    registry.register(Joined(directory / FOLDER))
+    registry.register(joined)
     registry.register(_Nodes(directory))
     health = partial(cluster_health, settings, directory, sink=sink)
     serve(application(partial(generate_latest, registry), health, settings.http.plain_token), listener)

@@ -60,15 +60,20 @@ class Joined(Collector):
         Where.
     now
         Seconds since 1970.
+    only
+        The number of one process; None: of all.
     """
 
-    def __init__(self, directory: Path, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, directory: Path, now: Callable[[], float] = time.time, *, only: int | None = None
+    ) -> None:
         self._directory, self._now = directory, now
+        self._names = "[0-9]*.prom" if only is None else f"{only}.prom"
 
     def collect(self) -> Iterator[Metric]:
         """Yield every family with the samples of all processes."""
         families: dict[str, Metric] = {}
-        for path in sorted(self._directory.glob("[0-9]*.prom")):
+        for path in sorted(self._directory.glob(self._names)):
             if self._now() - path.stat().st_mtime > _STALE_S:
                 continue
             for family in text_string_to_metric_families(path.read_text()):

@@ -60,7 +60,9 @@ def test_ours_can_do_little(name: str) -> None:
 def test_who_others_reach_asks_for_a_token() -> None:
     """Flows and dashboard take it from one variable, and start neither without it nor with an empty one."""
     flows = {key: str(value) for key, value in SERVICES["flows"]["environment"].items()}
-    assert flows["AURA_HTTP__TOKEN"] == SERVICES["dashboard"]["environment"]["AURA_TOKEN"] == "${AURA_TOKEN:-}"
+    assert (
+        flows["AURA_HTTP__TOKEN"] == SERVICES["dashboard"]["environment"]["AURA_TOKEN"] == "${AURA_TOKEN:-}"
+    )
     assert load("flights", env=flows | {"AURA_HTTP__TOKEN": "a" * 24}).settings.http.port == 9090
     with pytest.raises(ConfigError, match="token"):
         load("flights", env=flows | {"AURA_HTTP__TOKEN": ""})

@@ -56,7 +56,9 @@ def running(folder: Path, *command: str, **env: str) -> Iterator[subprocess.Pope
 def healthy(flow: int, dashboard: int) -> bool:
     """What the health check says, with these ports in place of 9090 and 8080."""
     env = os.environ | {"AURA_HTTP__PORT": str(flow)}
-    return subprocess.run([*check(), str(dashboard)], env=env, check=False, capture_output=True).returncode == 0
+    return (
+        subprocess.run([*check(), str(dashboard)], env=env, check=False, capture_output=True).returncode == 0
+    )
 
 
 @pytest.mark.timeout(240)

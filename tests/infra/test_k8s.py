@@ -93,9 +93,12 @@ def test_the_size_that_pods_are_told_is_that_of_the_set(overlay: str) -> None:
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_containers_can_do_little(overlay: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "name"), [("StatefulSet", "aura-cluster"), ("Deployment", "aura-dashboard")]
+)
+def test_containers_can_do_little(overlay: str, kind: str, name: str) -> None:
     """Not root, a read-only root file system, no capability, the default seccomp profile."""
-    spec = pod(overlay)
+    spec = one(overlay, kind, name)["spec"]["template"]["spec"]
     assert spec["securityContext"]["runAsNonRoot"] is True
     assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     for container in spec["containers"]:
@@ -103,6 +106,40 @@ def test_containers_can_do_little(overlay: str) -> None:
         assert own["readOnlyRootFilesystem"] is True
         assert own["allowPrivilegeEscalation"] is False
         assert own["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_each_port_of_the_public_service_is_one_that_somebody_serves() -> None:
+    """8080 is the dashboard's and 9090 the cluster's, by name; a policy lets clients in at the one and Prometheus at the other."""
+    ports = {
+        p["name"]: (p["port"], p["targetPort"])
+        for p in one("cpu", "Service", "aura-service")["spec"]["ports"]
+    }
+    assert ports == {"api": (8080, "api"), "metrics": (9090, "metrics")}
+    served = {
+        name: {p["name"]: p["containerPort"] for p in one("cpu", kind, name)["spec"]["template"]["spec"]["containers"][0]["ports"]}
+        for kind, name in (("StatefulSet", "aura-cluster"), ("Deployment", "aura-dashboard"))
+    }  # fmt: skip
+    assert served == {"aura-cluster": {"metrics": 9090, "cluster": 6379}, "aura-dashboard": {"api": 8080}}
+    policy = one("cpu", "NetworkPolicy", "aura-dashboard")["spec"]
+    assert policy["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "dashboard"
+    assert policy["ingress"] == [{"ports": [{"port": 8080}]}]
+
+
+def test_prometheus_finds_each_pod_once() -> None:
+    """Of the two services that have its metrics the monitor selects one, whose name is the job of the rule on targets."""
+    wanted = one("cpu", "ServiceMonitor", "aura")["spec"]["selector"]["matchLabels"]
+    services = [r for r in built("cpu") if r["kind"] == "Service"]
+    found = [s["metadata"]["name"] for s in services if wanted.items() <= s["metadata"]["labels"].items()]
+    assert found == ["aura"]
+
+
+def test_probes_ask_what_needs_no_token() -> None:
+    """A kubelet sends none: each probe asks at a path that answers without, on a port that the container has."""
+    for kind, name in (("StatefulSet", "aura-cluster"), ("Deployment", "aura-dashboard")):
+        (container,) = one("cpu", kind, name)["spec"]["template"]["spec"]["containers"]
+        probes = [container[f"{each}Probe"]["httpGet"] for each in ("startup", "liveness", "readiness")]
+        assert {probe["path"] for probe in probes} <= {"/healthz", "/readyz"}
+        assert {probe["port"] for probe in probes} <= {port["name"] for port in container["ports"]}
 
 
 def test_the_autoscaler_has_the_figures_of_the_design() -> None:

@@ -31,7 +31,7 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def broker(java: None, folder: Path) -> Iterator[str]:  # noqa: ARG001 (it must be there)
+def broker(java: None, folder: Path) -> Iterator[str]:
     """A broker with TLS, SCRAM-SHA-512 and the grants of docs/security.md."""
     with secure_kafka(folder) as address:
         yield address
