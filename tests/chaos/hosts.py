@@ -33,12 +33,13 @@ class Hosts:
         self._port = next(first for first in _PORTS if all(_is_free(first + k) for k in range(4)))
         self.running: dict[int, subprocess.Popen[bytes]] = {}
 
-    def start(self, number: int, size: int) -> None:
+    def start(self, number: int, size: int, **variables: str) -> None:
         """Start the worker of an ordinal."""
         line = [sys.executable, "-m", "chaos.launch", str(self._flow.points), "-", "worker"]
         line += ["--profile", str(self._flow.profile), "--source", "kafka", "--recovery", str(self.recovery)]
         line += ["--out", str(self.recovery.parent), "--grace", "15", *self._flow.place]
         env = ENV | {"NODE_ID": f"aura-{number}", "CLUSTER_SIZE": str(size), "CHAOS_PORT": str(self._port)}
+        env |= variables
         self.recovery.parent.mkdir(exist_ok=True)
         with self._flow.log.open("ab") as log:
             self.running[number] = subprocess.Popen(line, cwd=ROOT, env=env, stdout=log, stderr=log)

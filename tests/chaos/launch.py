@@ -3,6 +3,7 @@
 python -m chaos.launch FOLDER PROTECTIONS ARGUMENT..., with tests/ in PYTHONPATH
 
 FOLDER is where `chaos.crashes` looks; PROTECTIONS are names of `chaos.protections`, with commas between them, or `-`.
+CHAOS_ACCOUNT is the folder of a pod's service account, in place of the one that each pod has.
 CHAOS_PORT lets the hosts of `aura worker` be this one: number k at the port k after it.
 SIGUSR1 has a process write into its log where it is.
 """
@@ -11,6 +12,7 @@ import faulthandler
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 
 from chaos.crashes import arm
@@ -29,6 +31,8 @@ def main() -> None:
         switch_off(name)
     if port := os.environ.get("CHAOS_PORT"):
         hosts.peers = lambda name, number, size, *_: [f"127.0.0.1:{int(port) + k}" for k in range(size)]
+    if account := os.environ.get("CHAOS_ACCOUNT"):
+        hosts.Replicas = partial(hosts.Replicas, account=Path(account), every_s=0.2)
     sys.argv = ["aura", *sys.argv[3:]]
     aura()
 

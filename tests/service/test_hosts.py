@@ -1,15 +1,11 @@
 """Who the processes on several hosts are, and how they agree on a start."""
 
-import json
-import ssl
-import threading
 import time
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import trustme
+from api_server import api_server
 
 from kernels.errors import ConfigError
 from service.hosts import identity
@@ -46,52 +42,37 @@ def test_a_start_waits_for_all(tmp_path: Path) -> None:
     assert first.may_start(2)
 
 
-@pytest.fixture
-def api(tmp_path: Path) -> Iterator[tuple[dict[str, str], Path, list[str], list[int]]]:
-    """An HTTPS server that answers as the API server does: variables, the account's folder, what was asked, the replicas."""
-    asked, replicas, authority = list[str](), [3], trustme.CA()
-
-    class Answer(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked.append(f"{self.headers['Authorization']} {self.path}")
-            body = json.dumps({"spec": {"replicas": replicas[0]}}).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    authority.cert_pem.write_to_path(tmp_path / "ca.crt")
-    (tmp_path / "token").write_text("secret\n")
-    (tmp_path / "namespace").write_text("fleet")
-    where = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(server.server_port)}
-    yield where, tmp_path, asked, replicas
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-def test_replicas_are_those_of_the_stateful_set(api) -> None:
+def test_replicas_are_those_of_the_stateful_set(tmp_path: Path) -> None:
     """The API server is asked for the pod's own StatefulSet, with its token; what it says last counts."""
-    where, account, asked, replicas = api
-    known = Replicas("aura-cluster", 5, where, account=account, every_s=0.02)
-    assert known.count in (5, 3)
-    for wanted in (3, 7):
-        replicas[0] = wanted
+    with api_server(tmp_path / "account", "aura-cluster", 3) as api:
+        known = Replicas("aura-cluster", 5, api.variables, account=api.account, every_s=0.02)
+        assert known.count in (5, 3)
+        for wanted in (3, 7):
+            api.replicas = wanted
+            end = time.monotonic() + 20
+            while known.count != wanted:
+                assert time.monotonic() < end
+                time.sleep(0.01)
+        known.close()
+
+
+def test_who_is_denied_keeps_the_number(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The role of another StatefulSet, or a server that another authority vouches for, changes nothing."""
+    with api_server(tmp_path / "account", "other", 3) as api:
+        denied = Replicas("aura", 5, api.variables, account=api.account, every_s=0.02)
+        trustme.CA().cert_pem.write_to_path(tmp_path / "ca.crt")
+        for name in ("token", "namespace"):
+            (tmp_path / name).write_text((api.account / name).read_text())
+        fooled = Replicas("other", 5, api.variables, account=tmp_path, every_s=0.02)
         end = time.monotonic() + 20
-        while known.count != wanted:
+        while not all(
+            any(why in text for text in caplog.messages) for why in ("403", "CERTIFICATE_VERIFY_FAILED")
+        ):
             assert time.monotonic() < end
             time.sleep(0.01)
-    known.close()
-    assert asked[0] == "Bearer secret /apis/apps/v1/namespaces/fleet/statefulsets/aura-cluster"
+        assert (denied.count, fooled.count, api.asked) == (5, 5, [])
+        denied.close()
+        fooled.close()
 
 
 def test_without_an_api_server_the_number_stays(tmp_path: Path) -> None:
