@@ -45,9 +45,6 @@ def kind_of(error: AuraError) -> str:
 
 def check(team: Sequence[Process]) -> None:
     """Raise the Failure of a process that has ended too early: of several the one that is the reason for the rest."""
-    for process in team:
-        if process.died == KILLED:  # from outside: none of the others has anything to add
-            raise Failure(f"{process.name} was {process.died}")
     if any(_has_failed(process) for process in team):
         _hear_all(team)
         raise _reason(team)
@@ -76,14 +73,19 @@ def _has_failed(process: Process) -> bool:
 
 
 def _hear_all(team: Sequence[Process]) -> None:
-    """Hear all until one names the reason, or they have no more to say."""
+    """Hear all until one names the reason, or was killed, or they have no more to say."""
     until_s = time.monotonic() + _REASON_S
-    while _words(team)["rank"] == 0 and (left_s := until_s - time.monotonic()) > 0:
+    while _killed(team) is None and _words(team)["rank"] == 0 and (left_s := until_s - time.monotonic()) > 0:
         alive = [process for process in team if process.died is None]
         if not alive:
             return
         for process in select.select(alive, [], [], left_s)[0]:
             process.listen()
+
+
+def _killed(team: Sequence[Process]) -> Process | None:
+    """Return one that was ended from outside: none of the others, whose panics may come first, has anything to add."""
+    return next((process for process in team if process.died == KILLED), None)
 
 
 def _words(team: Sequence[Process]) -> dict[str, Any]:
@@ -95,5 +97,7 @@ def _words(team: Sequence[Process]) -> dict[str, Any]:
 
 
 def _reason(team: Sequence[Process]) -> Failure:
+    if (killed := _killed(team)) is not None:
+        return Failure(f"{killed.name} was {killed.died}")
     words = _words(team)
     return Failure(words["message"], words["hint"], kind=words["kind"])

@@ -69,6 +69,16 @@ def test_the_reason_is_told_and_not_what_follows_from_it(processes: list[Process
     assert (caught.value.reason, caught.value.hint, caught.value.kind) == ("no broker", "see to it", "away")
 
 
+def test_one_that_is_killed_is_the_reason_also_when_a_panic_is_heard_first(processes: list[Process]) -> None:
+    """The others notice before the supervisor has: it hears all before it decides."""
+    processes[0].order({"say": "failed", "rank": 0, "message": "panic", "hint": "", "kind": "failed"})
+    _until(processes[0], "failed")
+    processes[2].signal(signal.SIGKILL)
+    with pytest.raises(Failure, match="killed by SIGKILL") as caught:
+        check(processes)
+    assert caught.value.kind == "died"
+
+
 def test_one_that_is_killed_is_the_reason(processes: list[Process]) -> None:
     """Whatever the others say: they could not go on without it."""
     processes[2].signal(signal.SIGKILL)
