@@ -65,13 +65,8 @@ def _never_late(put: Set) -> None:
 
 def _never_twice(put: Set) -> None:
     """Take every event for a new one."""
-    find = ingest.find_duplicates
-
-    def found(*given: Any, **named: Any) -> Any:
-        repeated, recent = find(*given, **named)
-        return repeated & False, recent
-
-    put(ingest, "find_duplicates", found)
+    find = ingest.Seen.repeated
+    put(ingest.Seen, "repeated", lambda *given, **named: find(*given, **named) & False)
 
 
 def _forgetful(put: Set) -> None:
