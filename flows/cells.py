@@ -6,6 +6,7 @@ batches -> combine -> window (by shard) -> cells -> cell stages -+-> results
 """
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import bytewax.operators as op
@@ -46,9 +47,9 @@ class CellsPart:
         return found if sessions is None else found | {"sessions": empty_sessions(sessions.config.layout)}
 
     @property
-    def model(self) -> str | None:
-        """SHA-256 of the model that scores the cells."""
-        return next((m.sha256 for s in self.plan.cell_stages if (m := s.model) is not None), None)
+    def model(self) -> Callable[[int], str] | None:
+        """Say which model scores the cells of windows with a start: its SHA-256; None if none does."""
+        return next((m.hash_at for s in self.plan.cell_stages if (m := s.model) is not None), None)
 
     def attach(self, batches: Stream[Batch]) -> Stream[tuple[str, Output]]:
         """Add the steps to the flow of `batches`."""

@@ -15,10 +15,10 @@ from kernels.onnx_model import MAX_BYTES, check_hash
 from kernels.scorer import Scorer
 from operators.model_probe import Probe
 
-__all__ = ["ModelFiles", "damaged_models", "read_model_file"]
+__all__ = ["ModelFiles", "accepted", "damaged_models", "keep", "load_swapped", "read_model_file"]
 
 _KEPT = "models"
-"""In the recovery directory: the copies."""
+"""In the recovery directory, and beside a log of decisions: the copies."""
 _log = logging.getLogger(__name__)
 
 
@@ -39,7 +39,7 @@ class ModelFiles:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         used = settings.models_used
-        self._files = {name: _accepted(settings, name) for name in sorted(used)}
+        self._files = {name: accepted(settings, name) for name in sorted(used)}
         self._probe = Probe(self._files)
 
     def check(self) -> None:
@@ -55,7 +55,10 @@ class ModelFiles:
             A model is refused, or the backend cannot run it.
         """
         self.check()
-        return {name: _load(self._settings, name, data, backend) for name, data in self._files.items()}
+        return {
+            name: _load(self._settings, name, data, self._settings.models[name].sha256, backend)
+            for name, data in self._files.items()
+        }
 
 
 def damaged_models(settings: Settings) -> dict[str, str]:
@@ -69,7 +72,32 @@ def damaged_models(settings: Settings) -> dict[str, str]:
     return found
 
 
-def _accepted(settings: Settings, name: str) -> bytes:
+def keep(folder: Path, sha256: str, data: bytes) -> None:
+    """Keep a model that was accepted in `folder`, beside a log of decisions that names it."""
+    if not (path := folder / _KEPT / f"{sha256}.onnx").exists():
+        _keep(path, data)
+
+
+def load_swapped(settings: Settings, name: str, sha256: str, folder: Path, backend: Backend) -> Scorer:
+    """Return the model that a decision names, from beside the log; it was tried before it was decided.
+
+    Raises
+    ------
+    ConfigError
+        Its copy is gone or damaged.
+    """
+    path = folder / _KEPT / f"{sha256}.onnx"
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            f"models.{name}: the decisions name the model {sha256[:12]}, and {path} cannot be read: {error.strerror}",
+            "The folder `models` beside decisions.jsonl belongs to it: put it back",
+        ) from error
+    return _load(settings, name, data, sha256, backend)
+
+
+def accepted(settings: Settings, name: str) -> bytes:
     """Return the file of a model, or the copy that was kept when it was good."""
     recovery, sha256 = settings.recovery.directory, settings.models[name].sha256
     kept = recovery / _KEPT / f"{sha256}.onnx" if recovery is not None and recovery.is_dir() else None
@@ -109,7 +137,6 @@ def read_model_file(settings: Settings, name: str) -> bytes:
     return data
 
 
-def _load(settings: Settings, name: str, data: bytes, backend: Backend) -> Scorer:
-    model = settings.models[name]
-    scorer = Scorer.load(data, sha256=model.sha256, backend=backend)
-    return scorer if model.threshold is None else scorer.with_threshold(model.threshold)
+def _load(settings: Settings, name: str, data: bytes, sha256: str, backend: Backend) -> Scorer:
+    scorer, threshold = Scorer.load(data, sha256=sha256, backend=backend), settings.models[name].threshold
+    return scorer if threshold is None else scorer.with_threshold(threshold)

@@ -1,6 +1,6 @@
 """What a configuration means for a run: what its source checks, the stages that all its parts share, and the parts."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -8,7 +8,7 @@ import pyarrow as pa
 from flows.bridge import bridge_of
 from flows.cell_plan import layout_of
 from flows.cells import CellsPart
-from flows.models import ModelFiles
+from flows.models import ModelFiles, load_swapped
 from flows.part import Given, Part
 from flows.parts import PARTS
 from flows.settings.root import Settings
@@ -23,6 +23,7 @@ from operators.guardian import QUARANTINED
 from operators.ingest import IngestConfig
 from operators.result_tables import Output
 from operators.routed import Routed, Trial
+from operators.swapped import Swapped
 
 __all__ = ["Plan"]
 
@@ -91,9 +92,8 @@ class Plan:
         backend = backend or bridge_of(settings, layout_of(settings))
         models, trial = ModelFiles(settings).load(backend) if models is None else models, Trial()
         if decisions is not None:
-            safe = get_backend("numpy")
             models = {
-                name: Routed(model, Scorer(model.model, safe), decisions, trial)
+                name: _by_time(settings, name, model, backend, log=decisions, trial=trial)
                 for name, model in models.items()
             }
         known, read = {*columns, *MOTION_FEATURES}, set[str]()
@@ -121,9 +121,23 @@ class Plan:
         return {kind: table for part in self.parts.values() for kind, table in part.tables.items()}
 
     @property
-    def cell_model(self) -> str | None:
-        """SHA-256 of the model that scores the cells."""
+    def cell_model(self) -> Callable[[int], str] | None:
+        """Say which model scores the cells of windows with a start: its SHA-256; None if none does."""
         return next((p.model for p in self.parts.values() if isinstance(p, CellsPart)), None)
+
+
+def _by_time(
+    settings: Settings, name: str, model: Scorer, backend: Bridge, *, log: DecisionLog, trial: Trial
+) -> Scorer:
+    """Return a model whose paths, and which itself, follow the decisions."""
+    safe, folder = get_backend("numpy"), log.path.parent
+
+    def routed(fast: Scorer) -> Scorer:
+        return Routed(fast, Scorer(fast.model, safe), log, trial)
+
+    return Swapped(
+        name, routed(model), log, lambda sha256: routed(load_swapped(settings, name, sha256, folder, backend))
+    )
 
 
 def _ingest(settings: Settings, partitions: int, *, columns: tuple[str, ...], motion: bool) -> IngestConfig:

@@ -1,6 +1,6 @@
 """Where results go: files, or topics."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from bytewax.outputs import FixedPartitionedSink
@@ -21,7 +21,12 @@ _RUN_FILE = "kafka_run.json"  # beside the recovery store: what began with it en
 
 
 def open_sink(
-    settings: Settings, kind: str, *, model: str | None, further: Collection[str], account: Tally
+    settings: Settings,
+    kind: str,
+    *,
+    model: Callable[[int], str] | None,
+    further: Collection[str],
+    account: Tally,
 ) -> FixedPartitionedSink[Output, bytes]:
     """Return the sink of a kind.
 
@@ -32,7 +37,7 @@ def open_sink(
     kind
         One of `SINKS`: into `sink.directory`, or into the topics of results.
     model
-        SHA-256 of the model that scores the cells.
+        SHA-256 of the model that scores cells, by the start of their window.
     further
         The kinds of results that the parts of the run publish, beside those that any run may have.
     account

@@ -103,6 +103,18 @@ class Scorer:
         """Score each row of F columns; (N,) event times are for a scorer whose paths change in time."""
         return self.score_columns(columns)
 
+    def at(self, time_us: int) -> "Scorer":  # noqa: ARG002
+        """Return what scores an event time: this, unless the model changes in time."""
+        return self
+
+    def hash_at(self, time_us: int) -> str:  # noqa: ARG002
+        """Return the identity of the model that scores an event time."""
+        return self.sha256
+
+    def thresholds(self, time_us: NDArray[np.int64]) -> float | NDArray[np.float32]:  # noqa: ARG002
+        """Return the threshold at each of (N,) event times; one number where it is the same for all."""
+        return self.threshold
+
     def explain(self, row: NDArray[np.float32]) -> str:
         """Say in words what stands out in one row of features, shape (F,): at most two that are rarely so far off."""
         deviation = np.array(

@@ -35,12 +35,12 @@ def agent_alerts(
         The model, for its threshold, its hash and its words.
     """
     columns, found = batch.columns, []
-    for i in np.flatnonzero(scores > scorer.threshold).tolist():
-        agent_id = int(columns["agent_id"][i])
+    for i in np.flatnonzero(scores > scorer.thresholds(columns["time_us"])).tolist():
+        agent_id, time_us = int(columns["agent_id"][i]), int(columns["time_us"][i])
         found.append(
             _alert(
-                scorer, "agent", scores[i], _row(features, i),
-                time_us=int(columns["time_us"][i]), agent_id=agent_id, agent=batch.names.get(agent_id),
+                scorer.at(time_us), "agent", scores[i], _row(features, i),
+                time_us=time_us, agent_id=agent_id, agent=batch.names.get(agent_id),
                 **{axis: float(columns[axis][i]) for axis in ("x_m", "y_m", "z_m")},
             )
         )  # fmt: skip
@@ -52,11 +52,11 @@ def cell_alerts(
 ) -> Alerts | None:
     """Return an alert for each (window, cell) that scores above the model's threshold."""
     columns, found = cells.columns, []
-    for i in np.flatnonzero(scores > scorer.threshold).tolist():
+    for i in np.flatnonzero(scores > scorer.thresholds(columns["start_us"])).tolist():
         place = {name: int(columns[name][i]) for name in ("start_us", "end_us", "cx", "cy", "cz", "revision")}
         found.append(
             _alert(
-                scorer, "cell", scores[i], _row(features, i),
+                scorer.at(place["start_us"]), "cell", scores[i], _row(features, i),
                 time_us=place["end_us"], window=cells.windows[columns["window"][i]], **place,
             )
         )  # fmt: skip

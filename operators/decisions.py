@@ -1,6 +1,7 @@
 """Decisions: what does not follow from the events, written down before it takes effect, so that it can be obeyed again.
 
-    a decision     from a border of event time on: the degradation level, and the share of the work of the fast path
+    a decision     from a border of event time on: the degradation level, and the share of the work of the fast path; or
+                   which model has a name (a swap)
     a border       a multiple of the least slide of the windows
     who may decide a border is passed by the first source partition that comes to it, and from then on nothing before the
                    next border can be decided. So everybody who works on an event or a window finds the same decisions,
@@ -26,7 +27,7 @@ from numpy.typing import NDArray
 from kernels.errors import AuraError
 from kernels.lateness import END_US, START_US
 
-__all__ = ["FILE", "Decision", "DecisionLog", "Schedule"]
+__all__ = ["FILE", "Decision", "DecisionLog", "Schedule", "Swap", "decode", "encode", "kind_of"]
 
 FILE = "decisions.jsonl"
 """Name of the log."""
@@ -44,6 +45,14 @@ class Decision(NamedTuple):
     reason: str = ""
 
 
+class Swap(NamedTuple):
+    """From `from_us` on the model `name` of the configuration is the one with this hash."""
+
+    from_us: int
+    name: str
+    sha256: str
+
+
 FULL = Decision(START_US, 0)
 
 
@@ -57,8 +66,10 @@ class Schedule:
     (0, 2, 0, 2)
     """
 
-    def __init__(self, decisions: Sequence[Decision] = ()) -> None:
-        latest = {decision.from_us: decision for decision in (FULL, *decisions)}
+    def __init__(self, decisions: Sequence[Decision | Swap] = ()) -> None:
+        levels = [each for each in decisions if isinstance(each, Decision)]
+        self.swaps = [each for each in decisions if isinstance(each, Swap)]
+        latest = {decision.from_us: decision for decision in (FULL, *levels)}
         self._decisions = [latest[from_us] for from_us in sorted(latest)]
         self._from_us = [decision.from_us for decision in self._decisions]
         self._levels = np.array([decision.level for decision in self._decisions], np.uint8)
@@ -68,8 +79,13 @@ class Schedule:
 
     @property
     def decisions(self) -> list[Decision]:
-        """All of them, in the order of event time."""
+        """All levels and shares, in the order of event time."""
         return self._decisions[1:]
+
+    def models(self, name: str) -> dict[int, str]:
+        """Return the hashes that a name has had, by the time from which on, in order; empty if it was never swapped."""
+        found = {swap.from_us: swap.sha256 for swap in self.swaps if swap.name == name}
+        return dict(sorted(found.items()))
 
     def at(self, time_us: int) -> Decision:
         """Return what holds at a time."""
@@ -141,11 +157,27 @@ class DecisionLog:
             if at_us >= END_US - self.border_us or (level, share) == (last.level, last.share):
                 return None
             decision = Decision(max(at_us + self.border_us, last.from_us), level, share, reason)
-            with self.path.open("ab") as file:
-                file.write(encode(decision) + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
+            self._append(decision)
             return decision
+
+    def swap(self, name: str, before: str, after: str) -> Swap | None:
+        """Let a model take the place of the one that has a name; None where the run is at its end.
+
+        With the first swap of a name it is written down which model the run began with, so that the log says all.
+        """
+        with self._locked() as reached:
+            at_us, known = reached.read(), self.schedule.models(name)
+            if at_us >= END_US - self.border_us:
+                return None
+            swap = Swap(max(at_us + self.border_us, *known, START_US), name, after)
+            self._append(*([] if known else [Swap(START_US, name, before)]), swap)
+            return swap
+
+    def _append(self, *decisions: Decision | Swap) -> None:
+        with self.path.open("ab") as file:
+            file.write(b"".join(encode(each) + b"\n" for each in decisions))
+            file.flush()
+            os.fsync(file.fileno())
 
     def _together(self, who: str, level: int, share: int) -> tuple[int, int]:
         path, now_s = self.path.with_suffix(".wanted"), time.time()
@@ -180,12 +212,17 @@ class _Reached:
         os.pwrite(self._file, reached_us.to_bytes(_REACHED_BYTES, "little", signed=True), 0)
 
 
-def encode(decision: Decision) -> bytes:
+def encode(decision: Decision | Swap) -> bytes:
     """Return a decision as JSON: a line of the log, the value of a record in aura.control."""
-    return json.dumps({"v": _VERSION, "kind": "level", **decision._asdict()}).encode()
+    return json.dumps({"v": _VERSION, "kind": kind_of(decision), **decision._asdict()}).encode()
 
 
-def decode(line: bytes) -> Decision:
+def kind_of(decision: Decision | Swap) -> str:
+    """Return `level` or `model`."""
+    return "model" if isinstance(decision, Swap) else "level"
+
+
+def decode(line: bytes) -> Decision | Swap:
     """Return the decision of a line.
 
     Raises
@@ -195,15 +232,18 @@ def decode(line: bytes) -> Decision:
     """
     try:
         found = json.loads(line)
-        if found.pop("v") != _VERSION or found.pop("kind") != "level":
-            raise ValueError(f"version or kind of {line[:80]!r}")
-        return Decision(**found)
+        if found.pop("v") != _VERSION:
+            raise ValueError(f"version of {line[:80]!r}")
+        return _KINDS[found.pop("kind")](**found)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise AuraError(
             f"not a decision: {error!r:.120}", "Take the log of the run that is to be repeated"
         ) from error
 
 
-def _read(path: Path) -> list[Decision]:
+_KINDS: dict[str, type[Decision | Swap]] = {"level": Decision, "model": Swap}
+
+
+def _read(path: Path) -> list[Decision | Swap]:
     lines = path.read_bytes().split(b"\n") if path.exists() else [b""]
     return [decode(line) for line in lines[:-1]]  # what has no end of line has not been decided

@@ -16,7 +16,7 @@ keeps. A result that is taken back has no rows, in 0 of 0 parts.
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from hashlib import blake2b
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -76,7 +76,9 @@ class Message(NamedTuple):
         return digest.digest()
 
 
-def encode_output(output: Row, *, json_rows: bool = False, model: str | None = None) -> Iterator[Message]:
+def encode_output(
+    output: Row, *, json_rows: bool = False, model: Callable[[int], str] | None = None
+) -> Iterator[Message]:
     """Yield the records of an output.
 
     Parameters
@@ -84,7 +86,7 @@ def encode_output(output: Row, *, json_rows: bool = False, model: str | None = N
     json_rows
         Result rows as JSON, for dashboards, instead of columns.
     model
-        SHA-256 of the model that scored the cells.
+        SHA-256 of the model that scored cells, by the start of their window.
     """
     match output:
         case Cells():
@@ -142,7 +144,7 @@ def _decode_input(kind: str, key: str, value: bytes, headers: Mapping[str, bytes
     return DeadLetter(topic, int(partition), int(offset), int(row), value, *texts)
 
 
-def _encode_cells(cells: Cells, json_rows: bool, model: str | None) -> Iterator[Message]:
+def _encode_cells(cells: Cells, json_rows: bool, model: Callable[[int], str] | None) -> Iterator[Message]:
     """Cut the rows by window start: what a record holds must not depend on which windows closed together."""
     start_us, revision = cells.columns["start_us"], cells.columns["revision"]
     window = cells.windows[int(cells.columns["window"][0])]
@@ -150,16 +152,16 @@ def _encode_cells(cells: Cells, json_rows: bool, model: str | None) -> Iterator[
     level = cells.columns.get("degradation")
     rows = rows_per_record(columns, as_json=json_rows)
     headers: Headers = [("content-type", (JSON_TYPE if json_rows else CELLS_TYPE).encode())]
-    headers += [("model", model.encode())] if model else []
     edges = [0, *(np.flatnonzero(np.diff(start_us)) + 1).tolist(), len(start_us)]
     for first, end in pairwise(edges):
         parts = -(-(end - first) // rows)
+        named = [("model", model(int(start_us[first])).encode())] if model else []
         for part in range(parts):
             chunk = slice(first + part * rows, min(first + (part + 1) * rows, end))
             own = {name: values[chunk] for name, values in columns.items()}
             value = encode_cells(window, cells.shard, own, as_json=json_rows)
             key = f"{window}/{start_us[first]}/{cells.shard}" + (f"/{part}" if part else "")
-            more = [*headers, ("part", b"%d/%d" % (part, parts))]
+            more = [*headers, *named, ("part", b"%d/%d" % (part, parts))]
             more += [("degradation", b"%d" % level[first])] if level is not None else []
             yield Message("cells", key, key, value, more, int(revision[first]))
 

@@ -60,7 +60,7 @@ class KafkaSink(FixedPartitionedSink[Output, bytes]):
     json_rows
         Result rows as JSON instead of columns.
     model
-        SHA-256 of the model that scores the cells.
+        SHA-256 of the model that scores cells, by the start of their window.
     transaction_s
         A writer that has not committed for so long has died. More than an epoch and the longest stall.
     on_account
@@ -77,7 +77,7 @@ class KafkaSink(FixedPartitionedSink[Output, bytes]):
         flow: str,
         partitions: int,
         json_rows: bool = False,
-        model: str | None = None,
+        model: Callable[[int], str] | None = None,
         transaction_s: int = 60,
         on_account: Callable[[int, Tally], None] = lambda number, tally: None,  # noqa: ARG005 (names the arguments)
     ) -> None:

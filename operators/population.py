@@ -174,7 +174,9 @@ class ShardAgents:
         config, time_us = self._config, (tick + 1) * self._config.ticks.tick_us
         view = AgentView(table, own, config.ticks.patches)
         around, about = view.around(), self._about(tick)
-        agents = self._agents(view, around) | {"shard": np.full(len(view.rows), self._shard, np.int32)}
+        agents = self._agents(view, around, time_us) | {
+            "shard": np.full(len(view.rows), self._shard, np.int32)
+        }
         found = [_result("agents", about, time_us, agents)]
         found.append(_result("regions", about, time_us, view.groups(config.metric, config.backend)))
         if config.neighbours:
@@ -185,21 +187,21 @@ class ShardAgents:
             found.append(_result("neighbours", about, time_us, columns))
         return found
 
-    def _agents(self, view: AgentView, around: Around) -> dict[str, NDArray[Any]]:
+    def _agents(self, view: AgentView, around: Around, end_us: int) -> dict[str, NDArray[Any]]:
         columns: dict[str, NDArray[Any]] = {n: view.rows[n] for n in view.rows.dtype.names or ()}
         columns["seen_us"] = columns["time_us"]
         columns |= {"near": around.near, "density": around.density, "near_heading_rad": around.heading_rad}
-        columns["score"] = self._scores(columns)
+        columns["score"] = self._scores(columns, end_us)
         return columns
 
-    def _scores(self, columns: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+    def _scores(self, columns: Mapping[str, NDArray[Any]], end_us: int) -> NDArray[np.float32]:
         size, model = len(columns["agent_id"]), self._config.model
         if model is None:
             return np.full(size, _NAN)
         features = np.empty((size, len(model.features)), np.float32)
         for number, name in enumerate(model.features):
             features[:, number] = columns[name]
-        return model.score(features)
+        return model.at(end_us).score(features)
 
 
 def _result(kind: str, about: str, time_us: int, columns: Mapping[str, NDArray[Any]]) -> Result:

@@ -1,7 +1,7 @@
 """The end of a run: its parts as one file a kind, in canonical order, with the account and the digests."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,7 @@ def read_files(directory: Path) -> dict[str, pa.Table]:
 
 
 def published(
-    found: Mapping[str, pa.Table], empty: Mapping[str, pa.Table], *, model: str | None
+    found: Mapping[str, pa.Table], empty: Mapping[str, pa.Table], *, model: Callable[[int], str] | None
 ) -> dict[str, pa.Table]:
     """Return a run's results as they are published: last revisions only, in canonical order, every kind.
 
@@ -62,7 +62,7 @@ def published(
     empty
         The table without rows of each kind that the run's flows publish: its columns and their order.
     model
-        SHA-256 of the model that scored the cells; None if none did.
+        SHA-256 of the model that scored cells, by the start of their window; None if none did.
     """
     tables = {**empty, **empty_tables()} | dict(found)
     for kind in found.keys() & empty.keys():
@@ -182,13 +182,20 @@ def write_summary(
     return summary
 
 
-def _publish(table: pa.Table, cells: pa.Table, model: str | None) -> pa.Table:
+def _publish(table: pa.Table, cells: pa.Table, model: Callable[[int], str] | None) -> pa.Table:
     """Return the columns that the contract names, in its order; others (of a transform) follow."""
     table = table.drop_columns([n for n in ("shard",) if n in table.column_names])
-    column = pa.array([model] * table.num_rows, pa.string())
-    table = table.append_column("model", column.dictionary_encode())
+    table = table.append_column("model", _models(table["start_us"].to_numpy(), model))
     names = [n for n in cells.column_names if n in table.column_names]
     return table.select(names + [n for n in table.column_names if n not in names])
+
+
+def _models(start_us: np.ndarray, model: Callable[[int], str] | None) -> pa.DictionaryArray:
+    """Return the hash of the model of each start; null where none scores."""
+    if model is None:
+        return pa.nulls(len(start_us), pa.string()).dictionary_encode()
+    starts, place = np.unique(start_us, return_inverse=True)
+    return pa.array([model(start) for start in starts.tolist()]).dictionary_encode().take(pa.array(place))
 
 
 def _sorted(table: pa.Table, keys: tuple[str, ...]) -> pa.Table:

@@ -20,6 +20,7 @@ from service import (
     fields,
     hosts,
     init,
+    models_command,
     produce_command,
     query,
     replay,
@@ -55,6 +56,7 @@ app.add_typer(config.app, name="config")
 app.add_typer(query.app, name="query")
 app.add_typer(deadletters_command.app, name="deadletters")
 app.add_typer(topics_command.app, name="topics")
+app.add_typer(models_command.app, name="models")
 app.add_typer(violations_command.app, name="violations")
 app.command("init", epilog=init.EXAMPLES)(init.command)
 app.command("run", epilog=run.EXAMPLES)(run.command)

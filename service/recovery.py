@@ -31,9 +31,10 @@ from bytewax.recovery import RecoveryConfig
 
 from flows.settings.root import Settings
 from kernels.errors import AuraError, ConfigError
+from operators.decisions import FILE as DECISIONS
 from operators.file_sink import PARTS, clear_parts
 from service.recovery_parts import check_parts, make_parts, progress_of, read_part, roll_back
-from service.recovery_shape import START_OVER, compare, shape_of
+from service.recovery_shape import START_OVER, as_begun, compare, shape_of
 
 __all__ = ["DEFAULT", "Store", "directory_of"]
 
@@ -124,7 +125,8 @@ class Store:
     def _checked(cls, settings: Settings, lock: int | None) -> "Store":
         directory, recovery = directory_of(settings), settings.recovery
         manifest = _manifest(directory / "store" / "manifest.json")
-        compare(directory, manifest["shape"], shape_of(settings))
+        now = as_begun(shape_of(settings), manifest["shape"], directory / "store" / DECISIONS)
+        compare(directory, manifest["shape"], now)
         partitions, kept = manifest["partitions"], recovery.snapshots_kept
         at = check_parts(directory / "store", partitions, _stamp(manifest["id"]), spread=kept + 1)
         epoch = timedelta(microseconds=recovery.epoch)

@@ -9,8 +9,9 @@ from flows.settings.layers import leaves
 from flows.settings.root import Settings
 from flows.settings.types import located
 from kernels.errors import ConfigError
+from operators.decisions import DecisionLog
 
-__all__ = ["START_OVER", "compare", "shape_of"]
+__all__ = ["START_OVER", "as_begun", "compare", "shape_of"]
 
 START_OVER = (
     "or start over with --fresh: then what was done so far is dropped, and the input is read from its start"
@@ -42,6 +43,15 @@ def _shapes(key: str, settings: Settings) -> bool:
     if key.startswith("simulate.") and settings.input.source != "simulate":
         return False
     return key.startswith(_SHAPE)
+
+
+def as_begun(now: Mapping[str, Any], before: Mapping[str, Any], log: Path) -> dict[str, Any]:
+    """Return the values with each model that a decision of the run has put in place counted as the one it began with."""
+    swaps = DecisionLog(log, 1, obeyed=True).schedule.swaps
+    keys = {f"models.{swap.name}.sha256" for swap in swaps}
+    named = {(f"models.{swap.name}.sha256", swap.sha256) for swap in swaps}
+    begun = {key: before[key] for key in keys & before.keys() if (key, now.get(key)) in named}
+    return {**now, **begun}
 
 
 def compare(directory: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:

@@ -11,9 +11,9 @@ from flows.settings.root import Settings
 from operators.decisions import FILE, DecisionLog
 from service.degrade.governor import Governor
 from service.degrade.publisher import Publisher
-from service.recovery import Store
+from service.recovery import Store, directory_of
 
-__all__ = ["Governed", "governed"]
+__all__ = ["Governed", "governed", "log_of"]
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,12 @@ class Governed:
 
     decisions: DecisionLog
     governor: Governor | None = None
+
+
+def log_of(settings: Settings) -> Path:
+    """Return where the log of a run is while that runs: in its recovery store, or beside the results."""
+    store = directory_of(settings) / "store"
+    return (store if store.is_dir() else settings.sink.directory) / FILE
 
 
 @contextmanager
@@ -58,3 +64,5 @@ def governed(
         yield Governed(log, governor)
     if log.path != beside and log.path.exists():
         shutil.copyfile(log.path, beside)
+        if (models := log.path.parent / "models").exists():  # those that the decisions name
+            shutil.copytree(models, beside.parent / "models", dirs_exist_ok=True)

@@ -20,7 +20,7 @@ from prometheus_client.metrics_core import Metric
 from flows.models import damaged_models
 from flows.plan import Plan
 from flows.settings.root import Settings
-from operators.decisions import Decision, DecisionLog
+from operators.decisions import Decision, DecisionLog, Swap
 from operators.drain import DRAIN
 from service.degrade.canary import Canary, Phase
 from service.degrade.ladder import Ladder, Level
@@ -86,6 +86,7 @@ class Governor:
         self._seen, self._process = _Seen(), psutil.Process()
         self._last: dict[str, float] = {}
         self._told_s = -_HEALTH_S
+        self._swaps = len(self.decisions.schedule.swaps)
         self._looked_s = -_MODELS_S
 
     def attach(self, recorder: Recorder, plan: Plan) -> None:
@@ -120,7 +121,8 @@ class Governor:
         if change is not None or moved:
             self._note(now_s, reason)
         decision = self.decisions.propose(self.who, int(self.ladder.level), self.canary.share, reason)
-        self._publish(now_s, decision)
+        found = [decision] if decision is not None else []
+        self._publish(now_s, [*found, *self._swapped()])
         if change is not None and self.ladder.level is Level.EMERGENCY and self.settings.recovery.directory:
             DRAIN.request()
 
@@ -192,13 +194,21 @@ class Governor:
                 self._plan.backend.restore(name)
         return self.canary.share != before
 
-    def _publish(self, now_s: float, decision: Decision | None) -> None:
+    def _swapped(self) -> list[Swap]:
+        """Return the swaps of models since the last look, which another command has written."""
+        swaps = self.decisions.schedule.swaps[self._swaps :]
+        self._swaps += len(swaps)
+        for swap in swaps:
+            log_event("model_swapped", model=swap.name, sha256=swap.sha256, from_us=swap.from_us)
+        return swaps
+
+    def _publish(self, now_s: float, decisions: list[Decision | Swap]) -> None:
         """Tell the brokers; whether they take it is one of the signals."""
         if self.publisher is None:
             return
-        if decision is not None:
+        for decision in decisions:
             self.publisher.tell(decision)
-        elif now_s - self._told_s < _HEALTH_S:
+        if not decisions and now_s - self._told_s < _HEALTH_S:
             return
         self._told_s = now_s
         if self.publisher.flush({**self.report(), "signals": self._last}):

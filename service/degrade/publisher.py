@@ -15,7 +15,7 @@ from typing import Any
 import pybreaker
 
 from kernels.errors import AuraError
-from operators.decisions import Decision, encode
+from operators.decisions import Decision, Swap, encode, kind_of
 from service.sender import Sender
 
 __all__ = ["CONTROL", "HEALTH", "Publisher"]
@@ -39,11 +39,11 @@ class Publisher:
 
     def __init__(self, options: Mapping[str, Any], prefix: str) -> None:
         self._options, self._prefix = {**options, "bootstrap_timeout_ms": _ANSWER_MS}, prefix
-        self._waiting: deque[Decision] = deque()
+        self._waiting: deque[Decision | Swap] = deque()
         self._breaker = pybreaker.CircuitBreaker(fail_max=_FAILURES, reset_timeout=_PAUSE_S)
         self.failure = ""
 
-    def tell(self, decision: Decision) -> None:
+    def tell(self, decision: Decision | Swap) -> None:
         """Take in a decision, to be told with the next `flush`."""
         self._waiting.append(decision)
 
@@ -62,7 +62,7 @@ class Publisher:
         told = list(self._waiting)
         with Sender(self._options) as sender:
             for decision in told:
-                sender.send(self._prefix + CONTROL, 0, (b"level", encode(decision)), _JSON)
+                sender.send(self._prefix + CONTROL, 0, (kind_of(decision).encode(), encode(decision)), _JSON)
             sender.send(self._prefix + HEALTH, 0, (b"flow", json.dumps(health).encode()), _JSON)
         for _ in told:
             self._waiting.popleft()
