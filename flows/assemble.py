@@ -99,12 +99,12 @@ def assemble(
 
 
 def _degrade(settings: Settings, plan: Plan, decisions: DecisionLog) -> Degrade:
-    window_us = {window.name: window.length_us for window in settings.windows_used}
+    windows = {window.name: window for window in settings.windows_used}
     gated = {part.steps[0]: CRITICAL for name, part in plan.parts.items() if name not in ("cells", "safety")}
     gated |= {"level_count": MAJOR}
     asks = {"cause_ask": settings.safety.causal_consistency.reach}
     field_us = settings.field.publish_steps * settings.field.step_us
-    return Degrade(decisions, window_us, gated=gated, asks=asks, field_us=field_us)
+    return Degrade(decisions, windows, gated=gated, asks=asks, field_us=field_us)
 
 
 def build(

@@ -1,9 +1,11 @@
 """A flow that does less where it has been decided to: put around the engine's calls, so that without it nothing is there.
 
-    source     from `major` on nine agents in ten are left out, by their hash; they are counted as shed
-    cells      of windows over a sample counts and sums are multiplied by ten and given their relative standard `error`; a
-               window that is half sampled is left out, since its counts would mean nothing; every row has the level that
-               was the highest in its window, in the column `degradation`
+    source     from `minor` on nothing is traced; from `major` on nine agents in ten are left out, by their hash; they are
+               counted as shed
+    cells      from `major` on a sliding window has every second of its starts only; of windows over a sample counts and
+               sums are multiplied by ten and given their relative standard `error`; a window that is half sampled is left
+               out, since its counts would mean nothing; every row has the level that was the highest in its window, in the
+               column `degradation`
     parts      from `critical` on none but the cells and the safety get events; from `major` on safety asks for no causes and
                judges no mix of levels, since what is not in the sample would be missed
     sink       from `minor` on results of the kinds in `OPTIONAL` are left out, all but one in so many; others are marked
@@ -19,12 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.lateness import END_US, START_US
+from kernels.panes import Window
 from kernels.sampling import in_sample, relative_error
-from operators.batch import Batch, take
+from operators.batch import Alerts, Batch, take
 from operators.cells import Cells
 from operators.closing import Closed
 from operators.decisions import DecisionLog, Schedule
 from operators.result import Result
+from operators.session import Sessions
 from operators.wrap import Call, Site
 
 __all__ = ["CRITICAL", "MAJOR", "MINOR", "OPTIONAL", "SAMPLE", "Degrade"]
@@ -43,8 +47,8 @@ class Degrade:
     ----------
     log
         The decisions.
-    window_us
-        Length of each window, by name.
+    windows
+        By name.
     gated
         Steps that go without events from a level on.
     asks
@@ -56,13 +60,13 @@ class Degrade:
     def __init__(
         self,
         log: DecisionLog,
-        window_us: Mapping[str, int],
+        windows: Mapping[str, Window],
         *,
         gated: Mapping[str, int],
         asks: Mapping[str, int],
         field_us: int,
     ) -> None:
-        self._log, self._window_us, self._field_us = log, window_us, field_us
+        self._log, self._windows, self._field_us = log, windows, field_us
         self._gated, self._asks = gated, asks
         self._schedule, self._next_us = Schedule(), START_US
 
@@ -84,7 +88,11 @@ class Degrade:
         """Leave out the agents that are not in the sample, in the time that is sampled; pass borders."""
         if self._next_us <= batch.watermark_us < END_US:
             self._schedule, self._next_us = self._log.cross(batch.watermark_us)
-        if not len(self._schedule) or not len(batch):
+        if not len(self._schedule):
+            return batch
+        if batch.trace and self._schedule.at(batch.watermark_us).level >= MINOR:
+            batch.trace = ""
+        if not len(batch):
             return batch
         sampled = self._schedule.levels(batch.columns["time_us"]) >= MAJOR
         if sampled.any():
@@ -125,10 +133,17 @@ class Degrade:
         return one_in > 0 and time_us // self._field_us % one_in == 0
 
     def _marked(self, value: Any) -> Any:
-        """Return an output with the level that it was made at; cells have theirs in a column."""
-        if not isinstance(value, Result) or not len(value) or "time_us" not in value.columns:
+        """Return an output with the level that it was made at; cells have theirs in a column by now."""
+        schedule = self._log.schedule
+        if isinstance(value, Alerts):
+            return Alerts([row | {"degradation": schedule.at(row["time_us"]).level} for row in value.rows])
+        if isinstance(value, Sessions):
+            spans = zip(value.columns["start_us"].tolist(), value.columns["end_us"].tolist(), strict=True)
+            levels = np.array([schedule.worst(*span) for span in spans], np.int8)
+            return replace(value, columns=value.columns | {"degradation": levels})
+        if not isinstance(value, Result) or not len(value):
             return value
-        return replace(value, degradation=self._log.schedule.at(int(value.columns["time_us"][0])).level)
+        return replace(value, degradation=schedule.at(int(value.columns["time_us"][0])).level)
 
     def _scaled(self, items: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
         schedule = self._log.schedule
@@ -139,17 +154,22 @@ class Degrade:
         ]
 
     def _scale(self, closed: Closed, schedule: Schedule) -> Closed:
-        """Return the sums of whole windows: those of a sample multiplied, those of both left out."""
-        length_us = self._window_us[closed.window]
+        """Return the sums of whole windows: those of a sample multiplied, those of both and every second start left out."""
+        window = self._windows[closed.window]
+        length_us = window.length_us
         worst = _by_start(closed.start_us, lambda start_us: schedule.worst(start_us, start_us + length_us))
         least = _by_start(closed.start_us, lambda start_us: schedule.least(start_us, start_us + length_us))
-        mixed = (worst >= MAJOR) & (least < MAJOR)
-        if mixed.any():
-            kept = np.flatnonzero(~mixed)
+        gone = (worst >= MAJOR) & (least < MAJOR)
+        if window.slide_us < length_us:
+            gone |= (least >= MAJOR) & (closed.start_us // window.slide_us % 2 == 1)
+        if gone.any():
+            kept = np.flatnonzero(~gone)
             agents = None if closed.agents is None else closed.agents[kept]
+            merged = None if closed.merged is None else closed.merged[kept]
             closed = closed._replace(
                 start_us=closed.start_us[kept], rank=closed.rank[kept], agents=agents,
                 ints=closed.ints[:, kept], floats=closed.floats[:, kept], revision=closed.revision[kept],
+                merged=merged,
             )  # fmt: skip
             worst = worst[kept]
         times = np.where(worst >= MAJOR, SAMPLE, 1)

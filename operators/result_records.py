@@ -51,7 +51,8 @@ def decode_result(kind: str, key: str, value: bytes, headers: Mapping[str, bytes
     about = about.rpartition("/")[0] if headers["part"].split(b"/")[0] != b"0" else about
     read = _read_json if headers["content-type"] == JSON_TYPE.encode() else _read_columns
     columns = read(KINDS[kind], value)
-    return Result(kind, about, columns, int(headers["revision"]))
+    level = int(headers["degradation"]) if "degradation" in headers else None
+    return Result(kind, about, columns, int(headers["revision"]), level)
 
 
 def _as_json(columns: Columns) -> bytes:

@@ -17,6 +17,7 @@ from operators.withdrawn import Withdrawn
 
 __all__ = [
     "KINDS",
+    "LEVEL",
     "Output",
     "Row",
     "empty_cells",
@@ -34,6 +35,9 @@ Output = Row | Tally
 
 KINDS = ("cells", "sessions", "alerts", "late", "dead_letters", *FURTHER)
 """The kinds of results that are tables."""
+
+LEVEL = "degradation"
+"""The column with the level that a row was made at: of runs that may degrade, so that those of others stay what they are."""
 
 _TEXT = pa.dictionary(pa.int32(), pa.string())
 _CODES = {
@@ -67,7 +71,7 @@ def tables_of(outputs: Sequence[Row]) -> dict[str, pa.Table]:
     if sessions:
         found["sessions"] = pa.concat_tables([_cells(s) for s in sessions], promote_options="default")
     if alerts:
-        found["alerts"] = pa.Table.from_pylist(alerts, _ALERTS)
+        found["alerts"] = pa.Table.from_pylist(alerts, _levelled(_ALERTS, LEVEL in alerts[0]))
     if late:
         found["late"] = pa.concat_tables([_late(o) for o in late], promote_options="default")
     if dead:
@@ -112,6 +116,11 @@ def _result_schema(kind: str, further: Iterable[str]) -> pa.Schema:
     return pa.schema([*columns, ("about", _TEXT), ("revision", pa.int32())])
 
 
+def _levelled(schema: pa.Schema, asked: bool) -> pa.Schema:
+    """Return a schema with the level that a row was made at, where the run may degrade."""
+    return schema.append(pa.field(LEVEL, pa.int8())) if asked else schema
+
+
 def _results(kind: str, results: Sequence[Result]) -> pa.Table:
     """Return the rows of results with what they are about; for one without rows, a row of nulls that says so.
 
@@ -132,9 +141,10 @@ def _results(kind: str, results: Sequence[Result]) -> pa.Table:
     revision = np.array([r.revision for r in (*full, *void)], np.int32)[rows]
     filled = {n: pa.concat_arrays([a.cast(schema.field(n).type), pa.nulls(len(void), schema.field(n).type)])
               for n, a in arrays.items()}  # fmt: skip
-    return pa.Table.from_arrays(
-        [*filled.values(), about.take(pa.array(rows)), pa.array(revision)], schema=schema
-    )
+    found = [*filled.values(), about.take(pa.array(rows)), pa.array(revision)]
+    if asked := any(r.degradation is not None for r in full):
+        found.append(pa.array([r.degradation for r in (*full, *void)], pa.int8()).take(pa.array(rows)))
+    return pa.Table.from_arrays(found, schema=_levelled(schema, asked))
 
 
 def _cells(cells: Cells | Sessions) -> pa.Table:

@@ -14,7 +14,7 @@ from kernels.digest import digest, rows_digest, session_digest
 from operators.batch import FATES, Tally
 from operators.file_sink import read_parts
 from operators.result import KINDS as FURTHER
-from operators.result_tables import KINDS, empty_tables
+from operators.result_tables import KINDS, LEVEL, empty_tables
 
 __all__ = [
     "digest_result",
@@ -70,9 +70,9 @@ def published(
             last = last_revisions(found[kind])
             tables[kind] = _publish(last, empty[kind], model) if last.num_rows else empty[kind]
         elif kind == "sessions":
-            tables[kind] = standing(found[kind]).select(empty[kind].column_names)
+            tables[kind] = _select(standing(found[kind]), empty[kind])
         else:
-            tables[kind] = last_results(found[kind], kind).select(empty[kind].column_names)
+            tables[kind] = _select(last_results(found[kind], kind), empty[kind])
     if "sessions" in tables:
         tables["sessions"] = tables["sessions"].drop_columns("withdrawn")
     return {kind: _sorted(table, _ORDER[kind]) for kind, table in tables.items()}
@@ -146,7 +146,7 @@ def digest_sessions(sessions: pa.Table) -> str:
 def digest_result(table: pa.Table, kind: str) -> str:
     """Return the digest of the exact columns of a table of a further kind."""
     known = FURTHER[kind]
-    names = (n for n in table.column_names if n not in known.inexact and n not in ("about", "revision"))
+    names = (n for n in table.column_names if n not in {*known.inexact, "about", "revision", LEVEL})
     exact = {name: table[name].to_numpy() for name in names}
     texts = {n: exact[n].astype(object) for n, code in known.columns.items() if code == "text"}
     return rows_digest(exact | texts, known.order)
@@ -196,6 +196,11 @@ def _models(start_us: np.ndarray, model: Callable[[int], str] | None) -> pa.Dict
         return pa.nulls(len(start_us), pa.string()).dictionary_encode()
     starts, place = np.unique(start_us, return_inverse=True)
     return pa.array([model(start) for start in starts.tolist()]).dictionary_encode().take(pa.array(place))
+
+
+def _select(table: pa.Table, empty: pa.Table) -> pa.Table:
+    """Return the columns that the kind has, and the level if that is known."""
+    return table.select([n for n in (*empty.column_names, LEVEL) if n != LEVEL or n in table.column_names])
 
 
 def _sorted(table: pa.Table, keys: tuple[str, ...]) -> pa.Table:

@@ -11,9 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from flows.settings import load
+from kernels.panes import Window
 from kernels.sampling import in_sample
 from operators.batch import Batch, Origin
-from operators.decisions import Decision, DecisionLog, encode
+from operators.closing import Closed
+from operators.decisions import Decision, DecisionLog, Schedule, encode
 from operators.degrade import Degrade
 from operators.kafka_reader import read_committed
 from operators.result import KINDS, Result
@@ -195,3 +197,53 @@ def test_a_gate_takes_events_and_leaves_the_watermark(tmp_path: Path) -> None:
     gated = degrade.gate(batch, 3)
     assert gated.columns["time_us"].tolist() == [50, 250]
     assert (gated.watermark_us, len(batch)) == (250, 3)
+
+
+def test_a_sliding_window_has_half_its_starts() -> None:
+    """Of whole sampled windows that overlap every second start is there, tumbling ones all; before and after, all."""
+    schedule = Schedule([Decision(100, 2), Decision(200, 0)])
+    degrade = Degrade(
+        DecisionLog(Path("none"), 10), {"w": Window("w", 20, 10, 0), "t": Window("t", 10, 10, 0)},
+        gated={}, asks={}, field_us=1,
+    )  # fmt: skip
+
+    def starts(name: str) -> list[int]:
+        at = np.arange(0, 300, 10)
+        ints, floats = np.ones((1, 30), np.int64), np.empty((0, 30), np.float32)
+        closed = Closed(0, name, at, at, None, ints, floats, np.zeros(30, np.int32))
+        return degrade._scale(closed, schedule).start_us.tolist()
+
+    assert starts("t") == [*range(0, 300, 10)]
+    assert starts("w") == [*range(0, 90, 10), *range(100, 190, 20), *range(200, 300, 10)]
+
+
+def test_from_minor_on_nothing_is_traced(tmp_path: Path) -> None:
+    """A batch keeps its trace until its watermark is at minor."""
+    log = DecisionLog(_log(tmp_path / "d.jsonl", [Decision(100, 1)]), 100, obeyed=True)
+    degrade = Degrade(log, {}, gated={}, asks={}, field_us=1)
+    batches = [_batch([time_us]) for time_us in (50, 150)]
+    for batch in batches:
+        batch.trace = "00-1-2-01"
+    assert [degrade.shed(batch).trace for batch in batches] == ["00-1-2-01", ""]
+
+
+def test_every_file_has_the_level(tmp_path: Path) -> None:
+    """Rows of the further flows and alerts have the level of their time in a column; a run without decisions has none."""
+    log = _log(tmp_path / "d.jsonl", [Decision(START + 10 * SECOND, 1)])
+    for name, obeyed in (("levelled", log), ("plain", None)):
+        _run(tmp_path / name, obeyed, flows='["cells", "hierarchy", "population"]', simulate__agents="500")
+        for kind in ("levels", "regions"):
+            table = pq.read_table(tmp_path / name / f"{kind}.parquet")
+            assert ("degradation" in table.column_names) == (obeyed is not None)
+            if obeyed is not None:
+                after_us, level = (
+                    table["time_us"].to_numpy() - (START + 10 * SECOND),
+                    table["degradation"].to_numpy(),
+                )
+                assert not level[after_us < 0].any()
+                assert level[after_us > SECOND].all()  # a result of a tick has the level of its first row
+    digests = [
+        json.loads((tmp_path / n / "summary.json").read_text())["digests"]["levels"]
+        for n in ("levelled", "plain")
+    ]
+    assert digests[0] == digests[1]
