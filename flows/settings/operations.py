@@ -4,7 +4,7 @@ from ipaddress import ip_address
 from math import inf
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import BeforeValidator, Field, PlainSerializer, SecretStr
 
 from flows.settings.types import SECOND_US, PositiveDuration, Section
 
@@ -47,11 +47,16 @@ class Tracing(Section):
     sample: Annotated[float, Field(gt=0, le=1)] = 0.01
 
 
-_Thresholds = tuple[float | None, float | None, float | None, float | None]
+_Threshold = Annotated[
+    float | None,
+    BeforeValidator(lambda value: None if value == "off" else value),
+    PlainSerializer(lambda value: "off" if value is None else value, when_used="json"),
+]
+_Thresholds = tuple[_Threshold, _Threshold, _Threshold, _Threshold]
 
 
 class Degradation(Section):
-    """When less is done than could be: thresholds of each signal for minor, major, critical, emergency; None: never.
+    """When less is done than could be: thresholds of each signal for minor, major, critical, emergency; `off`: never.
 
     `latency_s` is from when a window was passed to its results, `lag_s` the clock minus the watermark (for events of now
     alone), `memory` the share of the limit that is used, `errors` dead letters and failures by event, `failed` the number

@@ -378,7 +378,7 @@ def test_a_record_that_is_refused_ends_the_run_uncommitted(rig: Rig, size: int) 
     part.write_batch([letter(1)])
     (message,) = encode_output(alert(1, 0.5))
     with pytest.raises(AuraError, match=r"MessageSizeTooLarge.*Start again"):  # noqa: PT012 (either may say so)
-        part._write(message._replace(value=bytes(size)))
+        part._write(message._replace(value=bytes(size)), "")
         part.snapshot()
     rig.writer()
     assert rig.keys() == []

@@ -20,6 +20,9 @@ JOB = (
 )  # fmt: skip
 
 
+SLOWLY = ("--set", "input.speed=4")  # ten seconds: it does not end before it is killed
+
+
 def _start(out: Path, *options: str, **env: str) -> subprocess.Popen[str]:
     line = [sys.executable, "-m", "service", "run", *JOB, "--out", str(out), *options]
     return subprocess.Popen(
@@ -42,7 +45,7 @@ def test_a_killed_run_goes_on(kafka: str, tmp_path: Path) -> None:
     env = {"AURA_KAFKA__BOOTSTRAP": kafka, "AURA_KAFKA__PREFIX": prefix}
     options = ("--sink", "kafka", "--set", f"recovery.directory={tmp_path / 'recovery'}")
     for after_s in (2.5, 3.5):
-        process = _start(tmp_path / "out", *options, **env)
+        process = _start(tmp_path / "out", *options, *SLOWLY, **env)
         try:
             process.communicate(timeout=after_s)
         except subprocess.TimeoutExpired:

@@ -26,6 +26,9 @@ JOB = (
 )
 
 
+SLOWLY = ("--set", "input.speed=4")  # a quarter of a minute: it does not end before it is disturbed
+
+
 def _start(out: Path, *options: str, **env: str) -> subprocess.Popen[str]:
     line = [sys.executable, "-m", "service", "run", *JOB, "--out", str(out), *options]
     return subprocess.Popen(
@@ -74,10 +77,10 @@ def _same(found: dict[str, Any], expected: dict[str, Any]) -> None:
 def test_stopped_and_killed_runs_go_on(undisturbed: dict[str, Any], tmp_path: Path) -> None:
     """SIGTERM stops a run where it is, with exit code 0; after it and after two kill -9 the results are the same."""
     recovery = ("--set", f"recovery.directory={tmp_path / 'recovery'}")
-    code, printed = _disturb(_start(tmp_path / "out", *recovery), 2.0, signal.SIGTERM)
+    code, printed = _disturb(_start(tmp_path / "out", *recovery, *SLOWLY), 2.0, signal.SIGTERM)
     assert (code, json.loads(printed)) == (0, {"complete": False})
     for after_s in (1.6, 2.1):
-        code, _ = _disturb(_start(tmp_path / "out", *recovery), after_s, signal.SIGKILL)
+        code, _ = _disturb(_start(tmp_path / "out", *recovery, *SLOWLY), after_s, signal.SIGKILL)
         assert code == -signal.SIGKILL
     _same(_end(_start(tmp_path / "out", *recovery)), undisturbed)
 
