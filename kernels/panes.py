@@ -58,10 +58,6 @@ class Window:
         """Return the watermark at which the window that starts at `start_us` is complete."""
         return start_us + self.length_us + self.lateness_us
 
-    def last_of_pane_us(self, pane: int) -> int:
-        """Return the watermark at which the last window that contains `pane` is complete."""
-        return self.closes_us(self.starts(pane)[-1])
-
 
 def base_pane_us(windows: list[Window]) -> int:
     """Return the longest pane that every pane of `windows` is a whole number of."""
