@@ -1,6 +1,7 @@
 """The slices of the input that violations carry, as an archive."""
 
 from base64 import b64decode
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from operators.archive import ArchiveWriter
 from operators.archive_files import Archive
 from operators.batch import Origin, length, take
 from operators.decoded import Decoded
+from operators.guardian import QUARANTINED
 
 __all__ = ["archive_slices"]
 
@@ -24,7 +26,7 @@ _WITHOUT_LIMIT = 2**62
 def archive_slices(
     violations: Path, folder: Path, *, invariant: str | None = None, agent: int | None = None
 ) -> dict[str, int]:
-    """Write the slices of the violations in a file into a new archive of one partition, in the order of event time.
+    """Write the slices of the violations in a file into a new archive, a partition an agent.
 
     Raises
     ------
@@ -39,34 +41,40 @@ def archive_slices(
         )
     if folder.exists():
         raise ConfigError(f"--to {folder}: it is there already", "Name a folder that is not")
-    table = pq.read_table(violations, columns=["invariant", "agent_id", "topic", "slice"])
+    order = [
+        ("agent_id", "ascending"),
+        ("partition", "ascending"),
+        ("offset", "ascending"),
+        ("row", "ascending"),
+    ]
+    table = pq.read_table(violations, columns=["invariant", "topic", "slice", *(name for name, _ in order)])
     kept = pc.not_equal(table["slice"], "")
     if invariant is not None:
         kept = pc.and_(kept, pc.equal(table["invariant"], invariant))
     if agent is not None:
         kept = pc.and_(kept, pc.equal(table["agent_id"], np.uint64(agent)))
-    table = table.filter(kept)
+    table = table.filter(kept).sort_by(order)
     if not table.num_rows:
         raise AuraError("no violation with a slice of its input is among those asked for")
-    events = _events([b64decode(text) for text in table["slice"].to_pylist()])
-    _write(events, folder, table["topic"][0].as_py())
-    return {"violations": table.num_rows, "events": length(events)}
+    tracks = _tracks(table["agent_id"].to_pylist(), [b64decode(text) for text in table["slice"].to_pylist()])
+    _write(tracks, folder, table["topic"][0].as_py())
+    return {"violations": table.num_rows, "events": sum(map(length, tracks))}
 
 
-def _events(slices: list[bytes]) -> Columns:
-    """Return the events of all slices, each once; of two forms of one event the whole one, which ends a slice."""
+def _tracks(agents: list[int], slices: list[bytes]) -> list[Columns]:
+    """Return the events of each agent in the order in which they came, each once, all with the same columns."""
     frames = [decode_frame(data).columns for data in slices]
-    names = tuple(dict.fromkeys(name for frame in frames for name in frame if name != "quarantined"))
-    columns = {name: np.concatenate([_column(frame, name) for frame in frames]) for name in names}
-    whole = np.concatenate([np.arange(length(frame)) == length(frame) - 1 for frame in frames])
-    seq = columns.get("seq", np.zeros(len(whole), np.uint32))
-    order = np.lexsort((~whole, seq, columns["agent_id"], columns["time_us"]))
-    columns = take(columns, order)
-    identity = np.stack(
-        [columns["time_us"].view(np.uint64), columns["agent_id"], seq[order].astype(np.uint64)]
-    )
-    first = np.concatenate(([True], (identity[:, 1:] != identity[:, :-1]).any(axis=0)))
-    return take(columns, first)
+    names = tuple(dict.fromkeys(name for frame in frames for name in frame if name != QUARANTINED))
+    tracks = []
+    for _, own in groupby(zip(agents, frames, strict=True), key=lambda pair: pair[0]):
+        whole = [frame for _, frame in own]
+        columns = {name: np.concatenate([_column(frame, name) for frame in whole]) for name in names}
+        seq = columns.get("seq", np.zeros(length(columns), np.uint32))
+        # The event before a violation may be the violation before it, and one event may violate two rules.
+        again = (np.diff(columns["time_us"], prepend=0) == 0) & (np.diff(seq, prepend=0) == 0)
+        again[0] = False
+        tracks.append(take(columns, ~again))
+    return tracks
 
 
 def _column(frame: Columns, name: str) -> np.ndarray[Any, Any]:
@@ -76,11 +84,14 @@ def _column(frame: Columns, name: str) -> np.ndarray[Any, Any]:
     return np.full(length(frame), np.nan if dtype.kind == "f" else 0, dtype)
 
 
-def _write(events: Columns, folder: Path, topic: str) -> None:
-    zero = np.zeros(1, np.int64)
-    origin = Origin(topic, 0, zero, zero, zero)
-    archive = Archive.make(folder, topic, 1, tuple(events))
+def _write(tracks: list[Columns], folder: Path, topic: str) -> None:
+    """Write a partition an agent: what is late is so by its own events alone, as it was not when they came."""
+    archive, zero = Archive.make(folder, topic, len(tracks), tuple(tracks[0])), np.zeros(1, np.int64)
     with archive.locked():
-        writer = ArchiveWriter(archive, 0, start=0, max_bytes=_WITHOUT_LIMIT, max_span_us=_WITHOUT_LIMIT)
-        writer.append([Decoded(events, origin, events["time_us"], {}, [])], 1)
-        writer.close()
+        for number, events in enumerate(tracks):
+            writer = ArchiveWriter(
+                archive, number, start=0, max_bytes=_WITHOUT_LIMIT, max_span_us=_WITHOUT_LIMIT
+            )
+            origin = Origin(topic, number, zero, zero, zero)
+            writer.append([Decoded(events, origin, events["time_us"], {}, [])], 1)
+            writer.close()

@@ -20,10 +20,12 @@ BOUNDS = Bounds(
 
 
 def events(seed: int, count: int, agents: int) -> Columns:
-    """Events of few agents: ascending times with some steps back and silences; some nulls; sequence numbers that repeat."""
+    """Events of few agents: ascending times with silences and steps back; some nulls; numbers that repeat."""
     rng = np.random.default_rng(seed)
     ids = rng.integers(0, 2**64, agents, dtype=np.uint64)
-    steps_us = rng.choice([0, 40_000, 900_000, -300_000, 6_000_000], count, p=[0.1, 0.4, 0.35, 0.1, 0.05])
+    steps_us = rng.choice(
+        [0, 40_000, 900_000, -300_000, 6_000_000, -5_500_000], count, p=[0.1, 0.4, 0.3, 0.1, 0.05, 0.05]
+    )
     columns: Columns = {"agent_id": rng.choice(ids, count), "time_us": np.cumsum(steps_us)}
     columns |= {name: np.zeros(count, np.float32) for name in ("x_m", "y_m", "z_m")}
     columns["energy"] = rng.normal(0, 100, count).astype(np.float32)

@@ -92,6 +92,13 @@ def test_the_answer_depends_on_the_events_alone(
     assert sorted(row[:2] for row in found) == expected(parts)
 
 
+def test_a_cause_is_waited_for() -> None:
+    """Where the partitions have passed the effect, but not by as long as a cause may come after it, nothing is said yet."""
+    parts = [[(1, 1, 50, 2, 1), (1, 2, 58, 0, 0)], [(3, 1, 55, 0, 0), (2, 1, 56, 0, 0)]]
+    found = run(parts, 1, [0, 0, 1, 1], 1, restart=False)
+    assert [row[2] for row in found] == ["its cause happened 6e-06 s after it"]
+
+
 @pytest.mark.parametrize(
     ("cause_us", "said"),
     [(50, None), (55, "happened 5e-06 s after it"), (70, "did not happen within 3e-05 s before it")],
