@@ -117,7 +117,7 @@ class Incident:
             (self.model_s[0], lambda: model.write_bytes(good[:1000])),
             (self.model_s[1], lambda: model.write_bytes(good)),
         ]  # fmt: skip
-        for at_s, step in steps:
+        for at_s, step in sorted(steps, key=lambda each: each[0]):
             if over.wait(max(0, at_s - self.clock()) / self.hurry):
                 return
             step()

@@ -33,8 +33,10 @@ def test_a_recovery_store_that_cannot_be_written(brokers: Cluster) -> None:
         supervisor = psutil.Process(arena.flow.process.pid)
         for pid in (supervisor.pid, *(child.pid for child in supervisor.children())):  # spares too
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
-        assert arena.flow.ended(200) == 1  # at the next start, or after ten without an epoch
-        assert "disk I/O error" in arena.flow.said()
+        assert arena.flow.ended(200) == 1
+        # At the next start, if that has something to write beyond the limit, or after ten without an epoch.
+        reasons = ("cannot be written: disk I/O error", "gave up after many starts without progress")
+        assert any(reason in arena.flow.log.read_text() for reason in reasons), arena.flow.said()
         arena.flow.start(2)
         arena.complete(arena.flow.alive)
         arena.flow.signal(signal.SIGTERM)
