@@ -109,7 +109,7 @@ class Hub:
         start_s = time.perf_counter()
         if not self.workers or isinstance(query, HistoryQuery | AlertsQuery):
             return self._own(query, start_s)
-        workers = list(self.workers.values())
+        workers = [worker for _, worker in sorted(self.workers.items())]
         asked = [asyncio.create_task(self._ask(worker, query)) for worker in workers]
         await asyncio.wait(asked, timeout=query.deadline_ms / 1e3)
         tables, parts = [], []

@@ -84,16 +84,15 @@ def test_deadline(path: Path) -> None:
         hub = Hub(View())
         async with hub.listening(path):
             _feed(path, 0, [1, 2])
-            silent = socket.socket(socket.AF_UNIX)
-            silent.connect(str(path))
-            hello = {"type": "hello", "worker": 1, "pid": 1, "steps": [], "edges": [], "cells": []}
-            silent.sendall(pack(hello))
-            await _until(lambda: len(hub.workers) == 2 and len(hub.view.agents) == 2)
-            found = await hub.ask(AgentsQuery(deadline_ms=3_000))
-            assert [part.answered for part in found.parts] == [True, False]
-            assert not found.complete
-            assert found.table["agent_id"].to_pylist() == [1, 2]
-            silent.close()
+            with socket.socket(socket.AF_UNIX) as silent:
+                silent.connect(str(path))
+                hello = {"type": "hello", "worker": 1, "pid": 1, "steps": [], "edges": [], "cells": []}
+                silent.sendall(pack(hello))
+                await _until(lambda: len(hub.workers) == 2 and len(hub.view.agents) == 2)
+                found = await hub.ask(AgentsQuery(deadline_ms=3_000))
+                assert [part.answered for part in found.parts] == [True, False]
+                assert not found.complete
+                assert found.table["agent_id"].to_pylist() == [1, 2]
             await _until(lambda: len(hub.workers) == 1)
 
     asyncio.run(scenario())
