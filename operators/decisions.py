@@ -8,18 +8,20 @@
                    in whatever process, and however often it is done again
 
 The log is a file that processes share, a line a decision, on disk before the decision counts. With the log a replay does
-what was done; without, it does everything. A later line about the same border replaces the earlier one.
+what was done; without, it does everything. A later line about the same border replaces the earlier one. A line without its end
+is what a crash has cut short: it was not decided, and whoever writes next cuts it off.
 """
 
 import fcntl
 import json
+import logging
 import os
 import time
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +36,7 @@ FILE = "decisions.jsonl"
 _VERSION = 1
 _REACHED_BYTES = 8
 _FRESH_S = 10.0  # a process that has said nothing for so long has ended
+_log = logging.getLogger(__name__)
 
 
 class Decision(NamedTuple):
@@ -121,17 +124,18 @@ class DecisionLog:
 
     def __init__(self, path: Path, border_us: int, *, obeyed: bool = False) -> None:
         self.path, self.border_us, self.obeyed = path, border_us, obeyed
-        self._size, self._schedule = -1, Schedule()
+        self._read_at, self._schedule = (-1, -1), Schedule()
 
     @property
     def schedule(self) -> Schedule:
         """What has been decided so far, by whatever process."""
         try:
-            size = self.path.stat().st_size
+            found = self.path.stat()
         except FileNotFoundError:
-            size = 0
-        if size != self._size:
-            self._schedule, self._size = Schedule(_read(self.path)), size
+            return self._schedule
+        # Not by the size alone: a line that was cut off may have been as long as the one in its place.
+        if (read_at := (found.st_size, found.st_mtime_ns)) != self._read_at:
+            self._schedule, self._read_at = Schedule(_read(self.path)), read_at
         return self._schedule
 
     def cross(self, time_us: int) -> tuple[Schedule, int]:
@@ -174,17 +178,30 @@ class DecisionLog:
             return swap
 
     def _append(self, *decisions: Decision | Swap) -> None:
-        with self.path.open("ab") as file:
+        """Write lines; the lock is held, so that a line without an end is of nobody who still writes."""
+        with self.path.open("a+b") as file:
+            self._cut_torn(file)
             file.write(b"".join(encode(each) + b"\n" for each in decisions))
             file.flush()
             os.fsync(file.fileno())
+
+    def _cut_torn(self, file: BinaryIO) -> None:
+        file.seek(0)
+        whole, _, torn = file.read().rpartition(b"\n")
+        if torn:
+            file.truncate(len(whole) + 1 if whole else 0)
+            _log.warning(
+                "%s: its last line was cut short by a crash, %d bytes; it is dropped", self.path, len(torn)
+            )
 
     def _together(self, who: str, level: int, share: int) -> tuple[int, int]:
         path, now_s = self.path.with_suffix(".wanted"), time.time()
         wanted: dict[str, list[float]] = json.loads(path.read_text()) if path.exists() else {}
         wanted = {name: each for name, each in wanted.items() if now_s - each[2] < _FRESH_S}
         wanted[who] = [level, share, now_s]
-        path.write_text(json.dumps(wanted))
+        temporary = path.with_suffix(".wanting")
+        temporary.write_text(json.dumps(wanted))
+        temporary.replace(path)  # whole, whatever becomes of this process
         return int(max(each[0] for each in wanted.values())), int(min(each[1] for each in wanted.values()))
 
     @contextmanager

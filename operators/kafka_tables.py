@@ -1,4 +1,8 @@
-"""What stands in the topics of results, as Arrow tables: what a reader of committed records sees."""
+"""What stands in the topics of results, as Arrow tables: what a reader of committed records sees.
+
+Late events and dead letters are input. Flows that run apart over one topic each say of a record that it is late, or no event:
+of each place in the input the first word counts, and of the others, which say the same, nothing is seen here.
+"""
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
@@ -17,6 +21,7 @@ from operators.withdrawn import Withdrawn
 
 __all__ = ["read_outputs", "read_results"]
 
+_INPUT = ("late", "dead_letters")
 _Whole = Cells | Withdrawn | Result  # what a later revision replaces as a whole
 
 
@@ -64,14 +69,21 @@ def read_results(
 def read_outputs(
     options: Mapping[str, Any], kind: str, *, prefix: str, run: str | None = None
 ) -> Iterator[tuple[str, dict[str, bytes], Row]]:
-    """Yield the key, the headers and the output of each committed record of a kind, in the order of each partition."""
-    topic = prefix + TOPICS[kind]
+    """Yield the key, the headers and the output of each committed record of a kind, in the order of each partition.
+
+    Of a late event or dead letter that several flows tell of, the first.
+    """
+    topic, seen = prefix + TOPICS[kind], set[str]()
     starts = {(topic, k): 0 for k in range(topic_partitions(options, topic))}
     for record in read_committed(options, starts):
         headers = dict(record.headers)
         if run is not None and headers.get("run") != run.encode():
             continue
         key = (record.key or b"").decode("utf-8", "replace")
+        if kind in _INPUT:
+            if key in seen:
+                continue
+            seen.add(key)
         try:
             output = decode_output(kind, key, record.value or b"", headers)
         except BadRecord as error:

@@ -195,13 +195,12 @@ class ShardAgents:
         return columns
 
     def _scores(self, columns: Mapping[str, NDArray[Any]], end_us: int) -> NDArray[np.float32]:
+        """Return the (N,) scores by the model and on the path that the end of the tick decides, as its degradation level."""
         size, model = len(columns["agent_id"]), self._config.model
         if model is None:
             return np.full(size, _NAN)
-        features = np.empty((size, len(model.features)), np.float32)
-        for number, name in enumerate(model.features):
-            features[:, number] = columns[name]
-        return model.at(end_us).score(features)
+        features = [np.ascontiguousarray(columns[name], np.float32) for name in model.features]
+        return model.score_timed(features, np.full(size, end_us, np.int64))
 
 
 def _result(kind: str, about: str, time_us: int, columns: Mapping[str, NDArray[Any]]) -> Result:

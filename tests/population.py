@@ -14,6 +14,7 @@ from kernels.grid import Grid
 from kernels.metric import Metric
 from kernels.patches import Patches
 from kernels.schema import Columns
+from kernels.scorer import Scorer
 from operators.batch import Batch, Origin
 from operators.ingest import Ingest, IngestConfig
 from operators.last_events import LastEvents
@@ -61,6 +62,7 @@ class Flow:
     edge_bits: int = 1
     neighbours: int = 2
     backend: str = "numpy"
+    model: Scorer | None = None
     found: dict[tuple[str, str], Result] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -80,7 +82,7 @@ class Flow:
             self.partitions,
         )
         self.config = PopulationConfig(
-            ticks, get_backend(self.backend), SPEED, self.neighbours, min(self.grid.cell_m)
+            ticks, get_backend(self.backend), SPEED, self.neighbours, min(self.grid.cell_m), self.model
         )
         count = patches.shards.shards
         self.last = LastEvents(self.grid, ticks.dtype, tick_us=TICK_US, lateness_us=LATENESS_US, owners=count)

@@ -69,6 +69,36 @@ def test_a_torn_line_was_not_decided(tmp_path: Path) -> None:
         decode(b'{"v":9}')
 
 
+@pytest.mark.parametrize("whole", [0, 1])
+@given(cut=st.integers(1, 60))
+def test_a_torn_line_is_cut_off_by_the_next(
+    whole: int, cut: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Whatever a crash has left of a last line, the next decision is a line of its own, and everybody finds it."""
+    path = tmp_path_factory.mktemp("log") / "d.jsonl"
+    path.write_bytes(encode(Decision(100, 1)) * whole + b"\n" * whole + encode(Decision(200, 4))[:cut])
+    log, other = DecisionLog(path, 100), DecisionLog(path, 100)
+    assert len(other.schedule) == whole
+    log.cross(250)
+    decision = log.propose("0", 2, 100, "why")
+    assert decision is not None
+    assert log.schedule.decisions == other.schedule.decisions == [Decision(100, 1)] * whole + [decision]
+    assert path.read_bytes().endswith(encode(decision) + b"\n")
+
+
+def test_a_line_as_long_as_the_torn_one_is_seen(tmp_path: Path) -> None:
+    """Who has read the log before its torn line was cut off finds the one in its place, however long it is."""
+    path = tmp_path / "d.jsonl"
+    log, other = DecisionLog(path, 100), DecisionLog(path, 100)
+    log.cross(250)
+    path.write_bytes(encode(Decision(300, 2, 100, "why")) + b" ")  # of the length that the next line has
+    assert len(other.schedule) == 0
+    size = path.stat().st_size
+    decision = log.propose("0", 2, 100, "why")
+    assert path.stat().st_size == size
+    assert other.schedule.decisions == [decision]
+
+
 def test_what_is_obeyed_is_not_changed(tmp_path: Path) -> None:
     """A run that repeats the decisions of another makes none, and writes nothing."""
     path = tmp_path / "d.jsonl"

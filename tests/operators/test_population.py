@@ -2,16 +2,24 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from onnx import numpy_helper
 from population import LATENESS_US, TICK_US, Event, Flow, alive, groups, near, nearest
 
 from kernels.grid import Grid
+from kernels.scorer import Scorer
+from operators.decisions import Decision, DecisionLog, encode
+from operators.routed import Routed, Trial
+from operators.swapped import Swapped
 
+ROOT = Path(__file__).parents[2]
 GRID = Grid((-4.0, 0.0, 0.0), (2.0, 2.0, 4.0), (5, 4, 2))
 HEADINGS = (0.0, 0.7, 1.5, -3.0, math.nan)
 
@@ -178,3 +186,36 @@ def test_a_late_event_is_taken_by_its_lateness_and_not_by_the_batch() -> None:
             play(flow, [[first, second]], [(0, cut)], idle=False)
             last = [r["agent_id"] for r in flow.rows("agents") if r["time_us"] == 100 + TICK_US]
             assert last == ([1, 2] if counts else [1])
+
+
+def _scorers() -> tuple[Scorer, Scorer]:
+    """Return the model of speeds on numpy, and one that stands for its fast path: ONNX Runtime's, with other scores."""
+    data = (ROOT / "models" / "swift.onnx").read_bytes()
+    other = onnx.load_from_string(data)
+    weights = next(each for each in other.graph.initializer if each.name == "w")
+    weights.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weights) / 2, weights.name))
+    return Scorer.load(data, backend="numpy"), Scorer.load(other.SerializeToString(), backend="onnx-cpu")
+
+
+def test_agents_are_scored_on_the_path_of_their_tick(tmp_path: Path) -> None:
+    """From major on numpy scores the agents, from the end of the tick that was decided on; a restart changes nothing."""
+    safe, fast = _scorers()
+    path, border_us = tmp_path / "d.jsonl", 2 * TICK_US
+    path.write_bytes(b"".join(encode(Decision(*each)) + b"\n" for each in ((60, 2), (120, 0))))
+    log = DecisionLog(path, border_us, obeyed=True)
+    routed = Routed(fast, safe, log, Trial())
+    rows = [
+        Event(agent, t, 0, (0.0, 1.0, 1.0), 0, 10 + t / 16 + agent, 0.0)
+        for t in range(0, 180, 4)
+        for agent in (1, 2)
+    ]
+    seen = []
+    for actions in ([(0, 3)], [(8, 7), (0, 2)]):  # one of them with restarts
+        flow = Flow(GRID, 1, 3, model=Swapped("swift", routed, log, lambda _: routed))
+        play(flow, [rows], actions, idle=False)
+        seen.append([(row["time_us"], row["speed_mps"], row["score"]) for row in flow.rows("agents")])
+    assert seen[0] == seen[1]
+    assert {time_us for time_us, *_ in seen[0]} >= {50, 60, 110, 120, 130}
+    for time_us, speed, score in seen[0]:
+        by = safe if 60 <= time_us < 120 else fast
+        assert score == by.score(np.array([[speed]], np.float32))[0]

@@ -9,6 +9,7 @@ from operators.kafka_reader import read_committed
 from operators.kafka_results import TOPICS
 from operators.kafka_run import open_run
 from operators.kafka_sink import KafkaSink
+from operators.kafka_tables import read_results
 from service.deadletters import Resent, Selection, resend, show
 from service.topics import Topic
 
@@ -18,8 +19,12 @@ class Rig:
 
     def __init__(self, kafka: str, prefix: str) -> None:
         self.options, self.prefix, self.topic = {"bootstrap_servers": [kafka]}, prefix, prefix + "aura.events"
-        run = open_run(self.options, prefix=prefix, partitions=1, file=None)
-        sink = KafkaSink(self.options, run, prefix=prefix, group="g", flow="f", partitions=1)
+        self.write("cells")
+
+    def write(self, flow: str) -> None:
+        """Let a run of a flow tell of them."""
+        run = open_run(self.options, prefix=self.prefix, partitions=1, file=None)
+        sink = KafkaSink(self.options, run, prefix=self.prefix, group="g", flow=flow, partitions=1)
         part = sink.build_part("sink", "00000", None)
         part.write_batch(
             [
@@ -76,6 +81,15 @@ def test_they_go_back_to_where_they_came_from(rig: Rig) -> None:
         (0, b'{"a": 1}', {"content-type": b"application/json", "resent": b"1"}),
         (1, b"\xff\xfe", {"content-type": b"application/json", "resent": b"1"}),
     ]
+
+
+def test_several_flows_tell_of_one_dead_letter(rig: Rig) -> None:
+    """Flows that run apart over one topic each write it; it is shown once, goes back once, and is one row of a table."""
+    rig.write("population")
+    assert [row["offset"] for row in rig.show()] == [10, 11, 12, 13]
+    assert read_results(rig.options, prefix=rig.prefix, kinds=("dead_letters",))["dead_letters"].num_rows == 4
+    assert rig.resend() == (2, 2)
+    assert len(rig.sent()) == 2
 
 
 def test_only_those_that_are_selected_go_back(rig: Rig) -> None:
