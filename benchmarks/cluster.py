@@ -12,7 +12,7 @@ from bytewax.testing import cluster_main
 
 from benchmarks.job import Job, flow_of
 from benchmarks.row import Effort, Row
-from service.worker import await_listeners
+from service.cluster.worker import await_listeners
 
 __all__ = ["rows"]
 

@@ -14,7 +14,7 @@ from flows.settings.root import load
 from flows.sinks import fence
 from operators.kafka_sink import KafkaSink
 from operators.kafka_tables import read_results
-from service.recovery import Store
+from service.recovery.store import Store
 
 __all__: list[str] = []
 

@@ -25,8 +25,8 @@ import pyarrow.parquet as pq
 
 from kernels.errors import AuraError
 from operators.file_sink import PARTS
-from service.recovery_parts import progress_of, read_part
-from service.status import read_status
+from service.cluster.status import read_status
+from service.recovery.parts import progress_of, read_part
 
 __all__ = ["Kill", "main"]
 

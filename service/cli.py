@@ -9,28 +9,27 @@ import sys
 import typer
 
 from kernels.errors import AuraError, ConfigError
-from service import (
+from service import dashboard_command, demo
+from service.commands import (
     archive,
     cluster,
     collect,
     config,
-    dashboard_command,
-    deadletters_command,
-    demo,
+    deadletters,
+    doctor,
     fields,
-    hosts,
     init,
-    models_command,
-    produce_command,
+    models,
+    produce,
+    profile,
     query,
     replay,
     run,
-    topics_command,
+    topics,
     verify,
-    violations_command,
+    violations,
+    worker,
 )
-from service.health import doctor
-from service.observe import profiler
 
 # Scale by processes: a second thread gains scoring nothing, and processes that are forked want few. Before numpy loads.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -42,33 +41,33 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Telemetry of agent populations as a stream: exact statistics per region and window, scores, alerts.",
 )
-app.command("produce", epilog="Examples: aura produce | aura produce --source flights.csv --speed 60")(
-    produce_command.command
-)
-app.command("simulate", epilog="Example: aura simulate --agents 100000 --speed 1 --set input.partitions=8")(
-    produce_command.simulate
-)
-app.add_typer(cluster.app, name="cluster")
-app.command(
-    "worker", epilog="Example: NODE_ID=aura-0 CLUSTER_SIZE=3 aura worker --service aura --source kafka"
-)(hosts.command)
-app.add_typer(config.app, name="config")
-app.add_typer(query.app, name="query")
-app.add_typer(deadletters_command.app, name="deadletters")
-app.add_typer(topics_command.app, name="topics")
-app.add_typer(models_command.app, name="models")
-app.add_typer(violations_command.app, name="violations")
-app.command("init", epilog=init.EXAMPLES)(init.command)
-app.command("run", epilog=run.EXAMPLES)(run.command)
-app.command("dashboard", epilog=dashboard_command.EXAMPLES)(dashboard_command.command)
-app.command("demo", epilog=demo.EXAMPLES)(demo.command)
-app.command("fields", epilog=fields.EXAMPLES)(fields.command)
-app.command("archive", epilog=archive.EXAMPLES)(archive.command)
-app.command("replay", epilog=replay.EXAMPLES)(replay.command)
-app.command("verify", epilog=verify.EXAMPLES)(verify.command)
-app.command("doctor", epilog=doctor.EXAMPLES)(doctor.command)
-app.command("profile", epilog=profiler.EXAMPLES)(profiler.command)
-app.command("collect", epilog="Example: aura collect --out out")(collect.command)
+for name, module in {
+    "run": run,
+    "dashboard": dashboard_command,
+    "demo": demo,
+    "init": init,
+    "produce": produce,
+    "fields": fields,
+    "archive": archive,
+    "replay": replay,
+    "verify": verify,
+    "doctor": doctor,
+    "profile": profile,
+    "worker": worker,
+    "collect": collect,
+}.items():
+    app.command(name, epilog=module.EXAMPLES)(module.command)
+app.command("simulate", epilog=produce.EXAMPLES_SIMULATE)(produce.simulate)
+for name, group in {
+    "cluster": cluster,
+    "config": config,
+    "query": query,
+    "deadletters": deadletters,
+    "topics": topics,
+    "models": models,
+    "violations": violations,
+}.items():
+    app.add_typer(group.app, name=name)
 
 
 def main() -> None:

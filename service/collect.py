@@ -1,61 +1,30 @@
-"""The end of a run into files: its parts become the result files, and every event is accounted for. `aura collect`."""
+"""The end of a run: its parts become the result files, or what went into topics is read back; every event is accounted for."""
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Any
 
-import typer
-
+from flows.assemble import Assembled
 from kernels.errors import AuraError
-from service.options import AsJson, Profile, Set, settings_of
+from operators.file_sink import read_tallies
+from operators.kafka_results import TOPICS
+from operators.kafka_sink import KafkaSink
+from operators.kafka_tables import read_results
+from operators.result_tables import KINDS
+from operators.results import published, read_files, write_files, write_summary
+from service.degrade.ladder import Level
 
-if TYPE_CHECKING:
-    from flows.assemble import Assembled
-
-__all__ = ["collect", "command", "places"]
-
-
-def command(
-    source: Annotated[str | None, typer.Option(help="What the run read.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of the results.")] = None,
-    profile: Profile = "flights",
-    set_: Set = None,
-    as_json: AsJson = False,
-) -> None:
-    """Put the parts of a flow that ran under `python -m bytewax.run`, or that was stopped, together."""
-    from flows.assemble import assemble
-    from operators.decisions import DecisionLog
-    from operators.file_sink import PARTS, clear_parts
-    from service.console import Console
-    from service.degrade.governed import log_of
-
-    settings = settings_of(profile, set_, {"input.source": source, "sink.directory": out})
-    directory = settings.sink.directory
-    if not (directory / PARTS).is_dir():
-        raise AuraError(f"{directory} holds no parts of a run", "Name the folder with --out")
-    log = DecisionLog(log_of(settings), settings.border_us, obeyed=True)
-    made = assemble(settings, decisions=log if log.path.exists() else None)
-    summary = collect(made, directory, seconds=0.0)
-    clear_parts(directory)
-    if as_json:
-        print(json.dumps(summary))
-    else:
-        Console().results(summary, places(made, directory))
+__all__ = ["collect", "places"]
 
 
-def places(made: "Assembled", directory: Path) -> dict[str, str]:
+def places(made: Assembled, directory: Path) -> dict[str, str]:
     """Return where each kind of result is."""
-    from operators.kafka_results import TOPICS
-    from operators.kafka_sink import KafkaSink
-    from operators.result_tables import KINDS
-
     if isinstance(made.sink, KafkaSink):
         return {kind: f"topic {made.sink.prefix}{TOPICS[kind]}" for kind in KINDS}
     return {kind: str(directory / f"{kind}.parquet") for kind in KINDS}
 
 
 def collect(
-    made: "Assembled", directory: Path, *, seconds: float, more: dict[str, Any] | None = None
+    made: Assembled, directory: Path, *, seconds: float, more: dict[str, Any] | None = None
 ) -> dict[str, Any]:
     """Put the results of a run that is over together; return the summary, which is `summary.json` too. The parts stay.
 
@@ -76,11 +45,6 @@ def collect(
     AuraError
         An event is not accounted for.
     """
-    from operators.file_sink import read_tallies
-    from operators.kafka_sink import KafkaSink
-    from operators.kafka_tables import read_results
-    from operators.results import published, read_files, write_files, write_summary
-
     plan, into_topics = made.plan, isinstance(made.sink, KafkaSink)
     if isinstance(made.sink, KafkaSink):
         tally = made.account
@@ -103,9 +67,7 @@ def collect(
     return write_summary(directory, tally, tables, known | (more or {}))
 
 
-def _level(made: "Assembled") -> str:
+def _level(made: Assembled) -> str:
     """Return the highest level of the run."""
-    from service.degrade.ladder import Level
-
     decisions = made.decisions.schedule.decisions if made.decisions is not None else []
     return Level(max((decision.level for decision in decisions), default=0)).name.lower()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kernels.errors import AuraError, ConfigError
-from service.options import Profile, Set, settings_of
+from service.commands.options import Profile, Set, settings_of
 
 if TYPE_CHECKING:
     import uvicorn

@@ -13,10 +13,10 @@ from typing import Annotated, Any
 
 import typer
 
+from service.cluster.processes import die_with_parent
+from service.cluster.status import ask, read_status
+from service.commands.options import settings_of
 from service.dashboard_command import Host, Port, Token, open_site, serve, token_of
-from service.options import settings_of
-from service.processes import die_with_parent
-from service.status import ask, read_status
 
 __all__ = ["EXAMPLES", "command"]
 

@@ -27,7 +27,7 @@ from service.feed import tell
 from service.limits import watched_limits
 from service.observe.logs import configure_logs, log
 from service.observe.watching import watched
-from service.recovery import Store
+from service.recovery.store import Store
 from service.startup import start
 from service.stop import stop_signals
 

@@ -11,7 +11,7 @@ from flows.settings.root import Settings
 from operators.decisions import FILE, DecisionLog
 from service.degrade.governor import Governor
 from service.degrade.publisher import Publisher
-from service.recovery import Store, directory_of
+from service.recovery.store import Store, directory_of
 
 __all__ = ["Governed", "governed", "log_of"]
 

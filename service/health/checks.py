@@ -22,7 +22,7 @@ from kernels.scorer import Scorer
 from operators.model_probe import Probe
 from service.health.component import Component
 from service.observe.metrics import memory_limit_bytes
-from service.recovery import Store, directory_of
+from service.recovery.store import Store, directory_of
 
 __all__ = [
     "check_clock",

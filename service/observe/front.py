@@ -15,14 +15,14 @@ from prometheus_client.registry import Collector
 
 from flows.settings.root import Settings
 from kernels.errors import AuraError
+from service.cluster.processes import Channel, Process
+from service.cluster.status import Status, read_status
 from service.health.broker import broker_checks
 from service.health.checks import check_clock, check_disk, check_memory, check_models
 from service.health.component import Component, State, checked, report
 from service.observe.http import address_of, application, bind, serve
 from service.observe.shared import Joined
 from service.observe.watching import FOLDER
-from service.processes import Channel, Process
-from service.status import Status, read_status
 
 __all__ = ["cluster_front", "cluster_health"]
 

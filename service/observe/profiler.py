@@ -1,28 +1,24 @@
-"""`aura profile`: time and memory by step of a run, as a table.
+"""Time and memory by step of a run.
 
 The run is made twice, since watching memory slows what it watches down: the first one gives the times, the second the
 memory. Both write into a temporary folder, so that what is there stays as it is.
 """
 
-import json
 import tempfile
 import time
 import tracemalloc
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Any
 
-import typer
+from bytewax.testing import run_main
 
-from service.options import AsJson, Profile, Set, settings_of
+from flows.assemble import assemble
+from flows.settings.root import Settings
+from operators.wrap import Call, Site, wrap
+from service.engine import engine
 
-if TYPE_CHECKING:
-    from flows.settings import Settings
-    from operators.wrap import Call, Site
-
-__all__ = ["EXAMPLES", "Cost", "MemoryProfiler", "TimeProfiler", "command", "profile_run"]
-
-EXAMPLES = "Examples: aura profile | aura profile --profile reference --set simulate.agents=100000 | aura profile --json"
+__all__ = ["Cost", "profile_run"]
 
 
 @dataclass(slots=True)
@@ -42,7 +38,7 @@ class TimeProfiler:
     def __init__(self) -> None:
         self.costs: dict[str, Cost] = {}
 
-    def around(self, site: "Site", call: "Call") -> "Call":
+    def around(self, site: Site, call: Call) -> Call:
         """Return `call`, timed."""
         cost = self.costs.setdefault(_name(site), Cost())
 
@@ -64,7 +60,7 @@ class MemoryProfiler:
     def __init__(self) -> None:
         self.costs: dict[str, Cost] = {}
 
-    def around(self, site: "Site", call: "Call") -> "Call":
+    def around(self, site: Site, call: Call) -> Call:
         """Return `call`, its memory watched."""
         cost = self.costs.setdefault(_name(site), Cost())
 
@@ -81,24 +77,7 @@ class MemoryProfiler:
         return watched
 
 
-def command(
-    profile: Profile = "flights",
-    source: Annotated[
-        str | None, typer.Option(help="kafka, simulate, or a .parquet, .csv or .jsonl file.")
-    ] = None,
-    set_: Set = None,
-    as_json: AsJson = False,
-) -> None:
-    """Run a bounded source through the flow, and show the time and the memory of each step."""
-    found, seconds = profile_run(settings_of(profile, set_, {"input.source": source}))
-    if as_json:
-        steps = {step: {name: getattr(cost, name) for name in Cost.__slots__} for step, cost in found.items()}
-        print(json.dumps({"seconds": round(seconds, 3), "steps": steps}))
-    else:
-        _show(found, seconds)
-
-
-def profile_run(settings: "Settings") -> tuple[dict[str, Cost], float]:
+def profile_run(settings: Settings) -> tuple[dict[str, Cost], float]:
     """Return the costs by step, those of the longest time first, and how many seconds the whole run took."""
     times, memory = TimeProfiler(), MemoryProfiler()
     seconds = _run(settings, times)
@@ -114,13 +93,7 @@ def profile_run(settings: "Settings") -> tuple[dict[str, Cost], float]:
     return dict(sorted(called.items(), key=lambda item: -item[1].wall_s)), seconds
 
 
-def _run(settings: "Settings", profiler: TimeProfiler | MemoryProfiler) -> float:
-    from bytewax.testing import run_main
-
-    from flows.assemble import assemble
-    from operators.wrap import wrap
-    from service.engine import engine
-
+def _run(settings: Settings, profiler: TimeProfiler | MemoryProfiler) -> float:
     with tempfile.TemporaryDirectory(prefix="aura-profile-") as folder:
         sink = settings.sink.model_copy(update={"directory": Path(folder)})
         made = assemble(settings.model_copy(update={"sink": sink}), until_end=True)
@@ -131,27 +104,10 @@ def _run(settings: "Settings", profiler: TimeProfiler | MemoryProfiler) -> float
         return time.perf_counter() - start_s
 
 
-def _name(site: "Site") -> str:
+def _name(site: Site) -> str:
     """Return the step; what it does beside batches stands apart."""
     return (
         site.step
         if site.method in ("map", "next_batch", "on_batch", "write_batch")
         else f"{site.step}.{site.method}"
     )
-
-
-def _show(found: dict[str, Cost], seconds: float) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    spent_s = sum(cost.wall_s for cost in found.values())
-    table = Table(title=f"{seconds:.2f} s, of which {spent_s:.2f} s in the steps", title_justify="left")
-    table.add_column("step", no_wrap=True)
-    for column in ("calls", "seconds", "share", "CPU s", "ms a call", "peak MB", "kept MB"):
-        table.add_column(column, justify="right")
-    for step, cost in found.items():
-        table.add_row(
-            step, f"{cost.calls:,}", f"{cost.wall_s:.3f}", f"{cost.wall_s / spent_s:.1%}", f"{cost.cpu_s:.3f}",
-            f"{1e3 * cost.wall_s / cost.calls:.3f}", f"{cost.peak_bytes / 1e6:.2f}", f"{cost.kept_bytes / 1e6:.2f}",
-        )  # fmt: skip
-    Console(highlight=False).print(table)

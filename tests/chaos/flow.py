@@ -13,8 +13,8 @@ from typing import Any
 from chaos.events import PROFILE
 
 from kernels.errors import AuraError
-from service.status import read_status
-from service.worker import LOG
+from service.cluster.status import read_status
+from service.cluster.worker import LOG
 
 __all__ = ["ENV", "ROOT", "Flow"]
 

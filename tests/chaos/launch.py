@@ -18,8 +18,8 @@ from pathlib import Path
 from chaos.crashes import arm
 from chaos.protections import switch_off
 
-from service import hosts
 from service.cli import main as aura
+from service.cluster import hosts, replicas
 
 
 def main() -> None:
@@ -32,7 +32,7 @@ def main() -> None:
     if port := os.environ.get("CHAOS_PORT"):
         hosts.peers = lambda name, number, size, *_: [f"127.0.0.1:{int(port) + k}" for k in range(size)]
     if account := os.environ.get("CHAOS_ACCOUNT"):
-        hosts.Replicas = partial(hosts.Replicas, account=Path(account), every_s=0.2)
+        replicas.Replicas = partial(replicas.Replicas, account=Path(account), every_s=0.2)
     sys.argv = ["aura", *sys.argv[3:]]
     aura()
 

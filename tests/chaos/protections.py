@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from kernels.lateness import END_US
 from operators import file_sink, ingest, kafka_sink, kafka_source, state, window
 from operators.committed import Committed
-from service import recovery, recovery_parts, team
+from service.cluster import team
+from service.recovery import parts, store
 
 __all__ = ["PROTECTIONS", "Protection", "switch_off"]
 
@@ -211,21 +212,21 @@ PROTECTIONS = {
     ),
     "roll_back": Protection(
         "snapshots of an epoch that was cut short are dropped",
-        _replace(recovery, "roll_back", _ANY),
+        _replace(store, "roll_back", _ANY),
         (_STORE + "rolled_back",),
     ),
     "shape": Protection(
         "a store of another configuration is refused",
-        _replace(recovery, "compare", _ANY),
+        _replace(store, "compare", _ANY),
         (_STORE + "other_configuration",),
     ),
     "age": Protection(
         "partitions of a store that are of different times are refused",
         _replace(
-            recovery,
+            store,
             "check_parts",
-            lambda folder, count, stamp, *, spread: recovery_parts.progress_of(
-                [recovery_parts.read_part(path) for path in sorted(folder.glob("*.sqlite3"))]
+            lambda folder, count, stamp, *, spread: parts.progress_of(
+                [parts.read_part(path) for path in sorted(folder.glob("*.sqlite3"))]
             ),
         ),
         (_STORE + "mixed_age",),

@@ -7,7 +7,7 @@ import pytest
 
 from flows.settings import load
 from kernels.errors import ConfigError
-from service.recovery import Store
+from service.recovery.store import Store
 
 OTHER = 10_777  # a user that is not this one
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from service.processes import Channel, Process
-from service.status import read_status
-from service.team import HANG_S
+from service.cluster.processes import Channel, Process
+from service.cluster.status import read_status
+from service.cluster.team import HANG_S
 
 ROOT = Path(__file__).resolve().parents[2]
 WAIT_S = 40.0

@@ -8,7 +8,8 @@ from typer.testing import CliRunner
 
 from flows.settings import load
 from kernels.errors import ConfigError
-from service.config import app, as_toml, overrides
+from service.commands.config import app, as_toml
+from service.commands.options import overrides
 
 
 def shown(*arguments: str) -> str:

@@ -8,9 +8,9 @@ import trustme
 from api_server import api_server
 
 from kernels.errors import ConfigError
-from service.hosts import identity
-from service.replicas import Replicas
-from service.rounds import Rounds
+from service.cluster.hosts import identity
+from service.cluster.replicas import Replicas
+from service.cluster.rounds import Rounds
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,10 @@ from kernels.errors import AuraError, ConfigError
 from operators.batch import Alerts, Tally
 from operators.drain import DRAIN, Drain
 from operators.file_sink import PARTS, FileSink
-from service.backoff import Backoff
+from service.cluster.backoff import Backoff
+from service.cluster.witness import witness
 from service.collect import collect
-from service.recovery import Store
-from service.witness import witness
+from service.recovery.store import Store
 
 PARTITIONS = 3
 
@@ -224,7 +224,7 @@ def test_older_version(begun: Settings) -> None:
 
 def test_lock_and_mode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One process at a time holds a store; a folder that others may enter is refused."""
-    monkeypatch.setattr("service.recovery._LOCK_S", 0.0)
+    monkeypatch.setattr("service.recovery.store._LOCK_S", 0.0)
     settings = _settings(tmp_path)
     store = Store.open(settings, writers=1)
     with pytest.raises(AuraError, match="another process"):

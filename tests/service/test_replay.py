@@ -35,12 +35,13 @@ from operators.decoded import Decoded
 from operators.progress import Progress
 from operators.replayed import Range
 from operators.topic_reader import TopicReader, offset_bounds
-from service import archive as archive_command
-from service import replay as replay_command
 from service.archive import archive_topic
+from service.commands.archive import command as archive_command
+from service.commands.replay import command as replay_command
+from service.commands.replay import parse_speed, parse_time
 from service.console import Console
 from service.job import Job
-from service.replay import namespace, parse_speed, parse_time, replay, replay_into
+from service.replay import namespace, replay, replay_into
 from service.topics import DECLARED, Topic, apply, load_topics
 from service.verify import read_side, verify
 
@@ -329,7 +330,7 @@ def read_folder(folder: Path) -> list[Any]:
 
 def start_archiver(kafka: str, topic: str, folder: Path) -> subprocess.Popen[bytes]:
     """Start an archiver that goes on until it is ended, a file a second of event time."""
-    code = "import typer; from service.archive import command; typer.run(command)"
+    code = "import typer; from service.commands.archive import command; typer.run(command)"
     options = ["--topic", topic, "--out", str(folder), "--max-span", "1s", "--profile", "minimal"]
     return subprocess.Popen(
         [sys.executable, "-W", "ignore", "-c", code, *options, "--set", f"kafka.bootstrap={kafka}"],
@@ -438,12 +439,12 @@ def test_the_commands(world: World, tmp_path: Path) -> None:
     """Archive and replay, as they are called; what they print last with --json is their summary."""
     place = ["--profile", "minimal", "--set", f"kafka.bootstrap={world.kafka}"]
     found = cli(
-        archive_command.command, *place, "--topic", world.topic, "--out", str(tmp_path / "a"), "--until-end", "--json"
+        archive_command, *place, "--topic", world.topic, "--out", str(tmp_path / "a"), "--until-end", "--json"
     )  # fmt: skip
     assert json.loads(found.stdout)["rows"] + json.loads(found.stdout)["dead_letters"] > 4000
     out = ["--archive", str(tmp_path / "a"), "--out", str(tmp_path / "out")]
     span = ["--from", "2026-01-01T00:00:10Z", "--to", str(BEGIN_US // SECOND_US + 20), "--speed", "1000"]
-    found = cli(replay_command.command, *place, *out, *span, "--json")
+    found = cli(replay_command, *place, *out, *span, "--json")
     assert json.loads(found.stdout.splitlines()[-1])["closed"] == {
         "second": [BEGIN_US + 10 * SECOND_US, BEGIN_US + 20 * SECOND_US - 200_000]
     }
@@ -463,10 +464,10 @@ def test_the_commands(world: World, tmp_path: Path) -> None:
 )
 def test_bad_usage_says_what_is_wrong(arguments: list[str], message: str) -> None:
     """An option that cannot be followed is named with its value."""
-    found = cli(replay_command.command, *arguments)
+    found = cli(replay_command, *arguments)
     assert isinstance(found.exception, ConfigError)
     assert message in str(found.exception)
-    assert "MB" in str(cli(archive_command.command, "--out", "x", "--max-bytes", "much").exception)
+    assert "MB" in str(cli(archive_command, "--out", "x", "--max-bytes", "much").exception)
 
 
 def test_times_and_speeds() -> None:

@@ -17,10 +17,10 @@ from onnx import numpy_helper
 from flows.settings import Settings, load
 from kernels.errors import AuraError, ConfigError
 from operators.decisions import DecisionLog
+from service.commands.models import swap_model
 from service.console import Console
 from service.job import Job
-from service.models_command import swap_model
-from service.recovery import Store
+from service.recovery.store import Store
 
 ROOT = Path(__file__).parents[2]
 NEVER = "[null, null, null, null]"

@@ -9,9 +9,9 @@ import pytest
 
 from kernels.errors import AuraError, AwayError, ConfigError, LostError
 from operators.guard import StepError
-from service import team
-from service.processes import BEAT_S, Channel, Process
-from service.team import HANG_S, Failure, check, kind_of
+from service.cluster import team
+from service.cluster.processes import BEAT_S, Channel, Process
+from service.cluster.team import HANG_S, Failure, check, kind_of
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="the processes end with their parent, as Linux has it"

@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 
 from kernels.errors import AuraError, ConfigError
 from operators.compare import Results, compare
-from service.verify import command, verify
+from service.commands.verify import command
+from service.verify import verify
 
 EXACT = ("count", "speed_mps_sum")
 

@@ -1,9 +1,7 @@
-"""`aura cluster`: the flow of cells as several processes on this host under a supervisor, and what to ask of it."""
+"""`aura cluster`: a flow as several processes on this host under a supervisor, and what to ask of it."""
 
 import json
-import socket
 import time
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,14 +9,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kernels.errors import AuraError, ConfigError
-from service.options import AsJson, Flows, Profile, Set, flows_of, settings_of
-from service.status import ask, is_running, read_status
+from service.cluster.status import ask, is_running, read_status
+from service.commands.options import (
+    AsIs,
+    AsJson,
+    Backend,
+    Flows,
+    Out,
+    Profile,
+    Set,
+    Sink,
+    Source,
+    UntilEnd,
+    flows_of,
+    settings_of,
+)
 
 if TYPE_CHECKING:
-    from flows.settings import Settings
-    from service.recovery import Store
+    from service.recovery.store import Store
 
-__all__ = ["EXAMPLES", "Loopback", "app", "with_directory"]
+__all__ = ["EXAMPLES", "app"]
 
 EXAMPLES = (
     "Examples: aura cluster -n 3 --profile distributed | aura cluster --source kafka --sink kafka -n 4 | "
@@ -40,17 +50,13 @@ def run(  # noqa: PLR0917 (each is an option of the command line)
     context: typer.Context,
     processes: Annotated[int, typer.Option("--processes", "-n", min=1, max=256, help="How many.")] = 3,
     profile: Profile = "flights",
-    source: Annotated[
-        str | None, typer.Option(help="kafka, simulate, or a .parquet, .csv or .jsonl file.")
-    ] = None,
-    sink: Annotated[str, typer.Option(help="files or kafka.")] = "files",
-    out: Annotated[Path | None, typer.Option(help="Folder of the results.")] = None,
+    source: Source = None,
+    sink: Sink = "files",
+    out: Out = None,
     flows: Flows = None,
-    backend: Annotated[str | None, typer.Option(help="numpy, onnx-cpu, onnx-cuda or auto.")] = None,
-    as_is: Annotated[bool, typer.Option("--as-is", help="Read the file in its own order.")] = False,
-    until_end: Annotated[
-        bool, typer.Option("--until-end", help="Stop at what is the end of the topic now.")
-    ] = False,
+    backend: Backend = None,
+    as_is: AsIs = False,
+    until_end: UntilEnd = False,
     recovery: Annotated[
         Path | None,
         typer.Option(help="Folder of the snapshots; by default .recovery in that of the results."),
@@ -68,12 +74,13 @@ def run(  # noqa: PLR0917 (each is an option of the command line)
         raise ConfigError(f"--restart {restart!r}: allowed are left and all")
     from flows.bridge import check_backends
     from flows.models import ModelFiles
+    from service.cluster.hosts import Loopback
+    from service.cluster.supervisor import Supervisor
+    from service.cluster.worker import Work
     from service.console import Console
     from service.observe.front import cluster_front
     from service.observe.logs import configure_logs
-    from service.recovery import Store
-    from service.supervisor import Supervisor
-    from service.worker import Work
+    from service.recovery.store import Store, with_directory
 
     given = {"input.source": source, "sink.directory": out, "kernels.backend": backend, "input.as_is": as_is}
     given |= {"flows": flows_of(flows), "recovery.directory": recovery}
@@ -140,30 +147,6 @@ def stop(recovery: Directory = _DEFAULT) -> None:
     ask(recovery, "stop")
     _await(recovery, lambda found: found["state"] in ("stopped", "ended"))
     print("stopped")
-
-
-class Loopback:
-    """Ports of this host, one a process: bound, so that nobody else is given them; the engine listens there."""
-
-    def __init__(self) -> None:
-        self._sockets: list[socket.socket] = []
-
-    def __call__(self, processes: int) -> tuple[Sequence[int], list[str]]:
-        """Return the numbers of the processes, which all run here, and their addresses."""
-        while len(self._sockets) < processes:
-            bound = socket.socket()
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            bound.bind(("127.0.0.1", 0))
-            self._sockets.append(bound)
-        return range(processes), [f"127.0.0.1:{s.getsockname()[1]}" for s in self._sockets[:processes]]
-
-
-def with_directory(settings: "Settings") -> "Settings":
-    """Return the settings with the recovery directory that they imply."""
-    from service.recovery import directory_of
-
-    recovery = settings.recovery.model_copy(update={"directory": directory_of(settings)})
-    return settings.model_copy(update={"recovery": recovery})
 
 
 def _resumes(store: "Store") -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kernels.errors import AuraError, ConfigError
-from service.options import AsJson, Profile, Set, settings_of
+from service.commands.options import AsJson, Out, Profile, Set, settings_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,7 +27,7 @@ _COLUMNS = {"gradient": ("gradient_x", "gradient_y", "gradient_z")}
 
 def command(  # noqa: PLR0917 (each is an option of the command line)
     profile: Profile = "flights",
-    out: Annotated[Path | None, typer.Option(help="Folder of the results.")] = None,
+    out: Out = None,
     layer: Annotated[str, typer.Option(help="pheromone, gradient, potential or information.")] = "pheromone",
     z: Annotated[int | None, typer.Option(help="Number of the slice; that of the greatest value.")] = None,
     at: Annotated[

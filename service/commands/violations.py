@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from service.options import AsJson, Profile, Set, settings_of
+from service.commands.options import AsJson, Out, Profile, Set, settings_of
 
 __all__ = ["app"]
 
@@ -24,7 +24,7 @@ def _group() -> None:
 def archive(
     *,
     to: Annotated[Path, typer.Option(help="Folder of the archive; it must not be there.")],
-    out: Annotated[Path | None, typer.Option(help="Folder of the results.")] = None,
+    out: Out = None,
     invariant: Annotated[str | None, typer.Option(help="Only of this invariant.")] = None,
     agent: Annotated[int | None, typer.Option(help="Only of the agent with this id.")] = None,
     profile: Profile = "flights",

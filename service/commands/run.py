@@ -1,12 +1,22 @@
 """`aura run`: the main job, from a source to results."""
 
 import json
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
-from service.options import AsJson, Flows, Profile, Set, flows_of, settings_of
+from service.commands.options import (
+    AsIs,
+    AsJson,
+    Backend,
+    Flows,
+    Out,
+    Profile,
+    Set,
+    Sink,
+    Source,
+    UntilEnd,
+    flows_of,
+    settings_of,
+)
 
 __all__ = ["EXAMPLES", "command"]
 
@@ -18,17 +28,13 @@ EXAMPLES = (
 
 def command(  # noqa: PLR0917 (each is an option of the command line)
     profile: Profile = "flights",
-    source: Annotated[
-        str | None, typer.Option(help="kafka, simulate, or a .parquet, .csv or .jsonl file.")
-    ] = None,
-    sink: Annotated[str, typer.Option(help="files or kafka.")] = "files",
-    out: Annotated[Path | None, typer.Option(help="Folder of the results.")] = None,
+    source: Source = None,
+    sink: Sink = "files",
+    out: Out = None,
     flows: Flows = None,
-    backend: Annotated[str | None, typer.Option(help="numpy, onnx-cpu, onnx-cuda or auto.")] = None,
-    as_is: Annotated[bool, typer.Option("--as-is", help="Read the file in its own order.")] = False,
-    until_end: Annotated[
-        bool, typer.Option("--until-end", help="Stop at what is the end of the topic now.")
-    ] = False,
+    backend: Backend = None,
+    as_is: AsIs = False,
+    until_end: UntilEnd = False,
     set_: Set = None,
     as_json: AsJson = False,
 ) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from service.options import AsJson, Profile, Set, settings_of
+from service.commands.options import AsJson, Profile, Set, settings_of
 
 __all__ = ["app"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from service.options import AsJson, Profile, Set, settings_of
+from service.commands.options import AsJson, Profile, Set, settings_of
 
 if TYPE_CHECKING:
     from flows.settings import Settings
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from operators.progress import Progress
     from service.pacing import Chunk
 
-__all__ = ["command", "simulate"]
+__all__ = ["EXAMPLES", "EXAMPLES_SIMULATE", "command", "simulate"]
+
+EXAMPLES = "Examples: aura produce | aura produce --source flights.csv --speed 60"
+EXAMPLES_SIMULATE = "Example: aura simulate --agents 100000 --speed 1 --set input.partitions=8"
 
 Rate = Annotated[float | None, typer.Option(help="Events a second, at most.")]
 Speed = Annotated[float | None, typer.Option(help="Event time runs so many times as fast as the clock.")]

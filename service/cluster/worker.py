@@ -24,6 +24,9 @@ from kernels.errors import AuraError
 from operators.batch import Tally
 from operators.decisions import FILE, DecisionLog
 from operators.drain import DRAIN
+from service.cluster.processes import Channel
+from service.cluster.team import kind_of
+from service.cluster.witness import witness
 from service.collect import collect, places
 from service.degrade.governed import governed
 from service.engine import engine
@@ -31,10 +34,7 @@ from service.feed import tell
 from service.limits import watched_limits
 from service.observe.logs import log
 from service.observe.watching import watched_member
-from service.processes import Channel
-from service.recovery import Store
-from service.team import kind_of
-from service.witness import witness
+from service.recovery.store import Store
 
 __all__ = ["LOG", "Work", "await_listeners"]
 

@@ -33,10 +33,10 @@ from flows.settings.root import Settings
 from kernels.errors import AuraError, ConfigError
 from operators.decisions import FILE as DECISIONS
 from operators.file_sink import PARTS, clear_parts
-from service.recovery_parts import check_parts, make_parts, progress_of, read_part, roll_back
-from service.recovery_shape import START_OVER, as_begun, compare, shape_of
+from service.recovery.parts import check_parts, make_parts, progress_of, read_part, roll_back
+from service.recovery.shape import START_OVER, as_begun, compare, shape_of
 
-__all__ = ["DEFAULT", "Store", "directory_of"]
+__all__ = ["DEFAULT", "Store", "directory_of", "with_directory"]
 
 DEFAULT = ".recovery"
 """Name of the recovery directory inside the folder of the results, where none is configured."""
@@ -163,6 +163,12 @@ class Store:
 def directory_of(settings: Settings) -> Path:
     """Return the recovery directory: as configured, or inside the folder of the results."""
     return settings.recovery.directory or settings.sink.directory / DEFAULT
+
+
+def with_directory(settings: Settings) -> Settings:
+    """Return the settings with the recovery directory that they imply."""
+    recovery = settings.recovery.model_copy(update={"directory": directory_of(settings)})
+    return settings.model_copy(update={"recovery": recovery})
 
 
 def _private(directory: Path) -> None:

@@ -22,13 +22,13 @@ from typing import Any
 
 from kernels.errors import AuraError, ConfigError, LostError
 from operators.batch import Tally
-from service.backoff import Backoff
+from service.cluster.backoff import Backoff
+from service.cluster.processes import BEAT_S, Process
+from service.cluster.status import Control, Status
+from service.cluster.team import Failure, check, check_beats, end
+from service.cluster.worker import Work
 from service.observe.logs import log
-from service.processes import BEAT_S, Process
-from service.status import Control, Status
 from service.stop import stop_signals
-from service.team import Failure, check, check_beats, end
-from service.worker import Work
 
 __all__ = ["Supervisor"]
 

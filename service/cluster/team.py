@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from kernels.errors import AuraError, AwayError, ConfigError, LostError
-from service.processes import BEAT_S, KILLED, Process
+from service.cluster.processes import BEAT_S, KILLED, Process
 
 __all__ = ["HANG_S", "Failure", "check", "check_beats", "end", "kind_of"]
 

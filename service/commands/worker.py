@@ -7,37 +7,26 @@ hosts end too, and each host starts its own again. When the number changes all d
 """
 
 import os
-import re
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from kernels.errors import AuraError, ConfigError
-from service.options import Profile, Set, settings_of
-from service.replicas import Replicas
-from service.rounds import Rounds
+from service.commands.options import Out, Profile, Set, settings_of
 
-if TYPE_CHECKING:
-    from flows.settings import Settings
-    from service.recovery import Store
+__all__ = ["EXAMPLES", "command"]
 
-__all__ = ["command", "identity", "peers"]
-
-_NODE = re.compile(r"(?P<name>[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)-(?P<number>\d{1,3})")
-_LOOK_S = 0.2
+EXAMPLES = "Example: NODE_ID=aura-0 CLUSTER_SIZE=3 aura worker --service aura --source kafka"
 _PATIENCE_S = 60.0  # for the others, and for the first epoch with them
-_STORE_S = 300.0  # number 0 may still be pulling its image
 
 
 def command(  # noqa: PLR0917 (each is an option of the command line)
     profile: Profile = "flights",
     source: Annotated[str | None, typer.Option(help="kafka, simulate, or a file that all hosts see.")] = None,
     sink: Annotated[str, typer.Option(help="files, in a folder that all hosts see, or kafka.")] = "kafka",
-    out: Annotated[Path | None, typer.Option(help="Folder of the results.")] = None,
+    out: Out = None,
     recovery: Annotated[Path | None, typer.Option(help="Folder of the snapshots: all hosts see it.")] = None,
     service: Annotated[str, typer.Option(help="Domain of the peers; none: their names are enough.")] = "",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of every peer.")] = 2101,
@@ -46,24 +35,26 @@ def command(  # noqa: PLR0917 (each is an option of the command line)
 ) -> None:
     """Run one process of a flow on several hosts; NODE_ID and CLUSTER_SIZE say which of how many."""
     from flows.models import ModelFiles
-    from service.cluster import with_directory
+    from service.cluster.hosts import identity, peers, shared_store
+    from service.cluster.replicas import Replicas
+    from service.cluster.rounds import Rounds
+    from service.cluster.supervisor import Supervisor
+    from service.cluster.worker import Work
     from service.console import Console
     from service.observe.front import cluster_front
     from service.observe.logs import configure_logs
     from service.observe.shared import Joined
     from service.observe.watching import FOLDER
-    from service.supervisor import Supervisor
-    from service.worker import Work
+    from service.recovery.store import with_directory
 
     name, number, size = identity(os.environ)
     replicas = Replicas(name, size, os.environ)
     given = {"input.source": source, "sink.directory": out, "recovery.directory": recovery}
     settings, console = with_directory(settings_of(profile, set_, given)), Console()
     configure_logs(settings.log)
-    ModelFiles(
-        settings
-    ).check()  # once for the process that runs and its spares, which are forked from this one
-    store = _store(settings, number, size, files=sink == "files")
+    # Once for the process that runs and its spares, which are forked from this one.
+    ModelFiles(settings).check()
+    store = shared_store(settings, number, size, files=sink == "files")
     home, rounds = store.directory / f"node-{number}", Rounds(store.directory, number)
     home.mkdir(mode=0o700, exist_ok=True)
     console.step(
@@ -87,57 +78,3 @@ def command(  # noqa: PLR0917 (each is an option of the command line)
         if address is not None:
             console.step("http", f"{address}/metrics and /health")
         supervisor.run()
-
-
-def identity(variables: Mapping[str, str]) -> tuple[str, int, int]:
-    """Return what the processes are named, the number of this one, and how many there are.
-
-    Raises
-    ------
-    ConfigError
-        NODE_ID or CLUSTER_SIZE is missing or says nothing.
-
-    Examples
-    --------
-    >>> identity({"NODE_ID": "aura-cluster-2", "CLUSTER_SIZE": "3"})
-    ('aura-cluster', 2, 3)
-    """
-    node, size = variables.get("NODE_ID", ""), variables.get("CLUSTER_SIZE", "")
-    match = _NODE.fullmatch(node)
-    if match is None or not size.isdecimal() or int(size) < 1:
-        raise ConfigError(
-            f"NODE_ID={node!r}, CLUSTER_SIZE={size!r}: expected a name with a number, and how many there are",
-            "For example NODE_ID=aura-cluster-2 CLUSTER_SIZE=3, as a StatefulSet names its pods",
-        )
-    return match["name"], int(match["number"]), int(size)
-
-
-def peers(name: str, number: int, size: int, service: str, port: int) -> list[str]:
-    """Return the addresses of all processes: that of number `number`, itself, is every interface of its host.
-
-    Examples
-    --------
-    >>> peers("aura", 1, 3, "mesh", 2101)
-    ['aura-0.mesh:2101', '0.0.0.0:2101', 'aura-2.mesh:2101']
-    """
-    domain = f".{service}" if service else ""
-    names = [f"{name}-{k}{domain}" for k in range(size)]
-    names[number] = "0.0.0.0"  # peers come from elsewhere; a network policy keeps others out
-    return [f"{each}:{port}" for each in names]
-
-
-def _store(settings: "Settings", number: int, size: int, *, files: bool) -> "Store":
-    from service.recovery import Store
-
-    if number == 0:
-        return Store.open(settings, writers=size, files=files)
-    end_s = time.monotonic() + _STORE_S
-    while True:
-        try:
-            return Store.attach(settings)
-        except ConfigError:
-            raise
-        except AuraError:
-            if time.monotonic() > end_s:
-                raise
-        time.sleep(_LOOK_S)

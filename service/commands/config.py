@@ -1,16 +1,17 @@
 """`aura config`: the effective configuration as TOML, with where each value came from."""
 
 import json
-import os
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
+
+from service.commands.options import AsJson, Profile, Set, loaded_of
 
 if TYPE_CHECKING:
     from flows.settings import Loaded
 
-__all__ = ["app", "as_toml", "overrides"]
+__all__ = ["app", "as_toml"]
 
 _ORIGIN_COLUMN = 48  # origins stand below each other; longer values push theirs out
 _MASK = "**********"  # what pydantic writes for a secret
@@ -27,18 +28,14 @@ def _group() -> None:
     epilog="Examples: aura config show | aura config show --profile my.toml --set input.partitions=4 --json",
 )
 def show(
-    profile: Annotated[str, typer.Option(help="A shipped profile or the path of a .toml file.")] = "flights",
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a value.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    profile: Profile = "flights",
+    set_: Set = None,
+    as_json: AsJson = False,
 ) -> None:
     """Print what a run would use: a TOML file to start your own from, passwords left out."""
     from rich.console import Console
 
-    from flows.settings import load
-
-    loaded = load(profile, overrides(set_ or []), os.environ)
+    loaded = loaded_of(profile, set_)
     if as_json:
         print(
             json.dumps({"settings": loaded.settings.model_dump(mode="json"), "provenance": loaded.provenance})
@@ -54,23 +51,6 @@ def show(
 
 def _style(origin: str) -> str:
     return "dim" if origin == "default" else "green"
-
-
-def overrides(assignments: list[str]) -> dict[str, str]:
-    """Return the options `KEY=VALUE` as values by dotted key.
-
-    >>> overrides(["input.partitions=4", "stages=[]"])
-    {'input.partitions': '4', 'stages': '[]'}
-    """
-    from kernels.errors import ConfigError
-
-    found = {}
-    for assignment in assignments:
-        key, equals, value = assignment.partition("=")
-        if not equals or not key.strip():
-            raise ConfigError(f"--set {assignment!r}: not KEY=VALUE", "For example --set input.partitions=4")
-        found[key.strip()] = value.strip()
-    return found
 
 
 def as_toml(loaded: "Loaded") -> Iterator[tuple[str, str]]:

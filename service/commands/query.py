@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kernels.errors import AuraError, ConfigError
-from service.options import AsJson
+from service.commands.options import AsJson
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.options import AsJson, Profile, Set, settings_of
+from service.commands.options import AsJson, Profile, Set, settings_of
 
 if TYPE_CHECKING:
     from service.deadletters import Selection
