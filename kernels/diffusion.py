@@ -21,7 +21,7 @@ from kernels.lattice import Lattice, Line
 
 __all__ = ["Diffusion", "diffuse", "gradient", "neighbour_sum", "neighbours"]
 
-_CHUNK = 16_384  # nodes: three float32 temporaries of it stay in the first- or second-level cache
+_CHUNK = 65_536  # nodes: two float32 temporaries of it stay in a second-level cache of 1 MB; half the calls of 16,384
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ class FieldForm(Protocol):
     def relax(self, potential: Line, source: Line, screening: Screening) -> Relaxed:
         """As `kernels.potential.relax`."""
 
-    def entropy(self, marks: NDArray[np.float32]) -> NDArray[np.float32]:
+    def entropy(self, marks: NDArray[np.float32], logs: NDArray[np.float32]) -> NDArray[np.float32]:
         """As `kernels.level_mix.entropy`."""
 
 

@@ -138,8 +138,7 @@ class Lattice:
     def close(self, line: NDArray[Any]) -> None:
         """Give the outside what the boundary says, in place."""
         box = self.box(line)
-        for axis in range(3):
-            ends = np.moveaxis(box, axis, 0)
+        for ends in (box, box.transpose(1, 0, 2), box.transpose(2, 0, 1)):  # z, y, x to the front
             if self.boundary == "absorbing":
                 ends[0] = ends[-1] = 0
             elif self.boundary == "reflecting":

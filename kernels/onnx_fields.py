@@ -21,7 +21,7 @@ __all__ = ["OnnxForm", "diffuse_graph", "entropy_graph", "gradient_graph", "rela
 
 _FLOAT, _INT64, _BOOL = TensorProto.FLOAT, TensorProto.INT64, TensorProto.BOOL
 _AXES = (4, 3, 2)  # of x, y, z in (1, 1, nz, ny, nx)
-_LEAST_TOTAL = np.float32(2.0**-100)  # as in kernels.level_mix
+_LEAST_TOTAL = np.float32(2.0**-126)  # as in kernels.level_mix
 
 Floats = NDArray[np.float32]
 
@@ -70,10 +70,10 @@ class OnnxForm:
         change = float(found["change"]) * screening.diagonal / greatest
         return Relaxed(line, int(found["sweeps"]), change)
 
-    def entropy(self, marks: Floats) -> Floats:
+    def entropy(self, marks: Floats, logs: Floats) -> Floats:
         """As `kernels.level_mix.entropy`."""
         session = self._sessions.get("entropy", len(marks), lambda: entropy_graph(len(marks)))
-        return session.run({"marks": marks})["bits"]
+        return session.run({"marks": marks, "logs": logs})["bits"]
 
 
 def diffuse_graph(diffusion: Diffusion) -> bytes:
@@ -116,19 +116,19 @@ def relax_graph(screening: Screening) -> bytes:
 
 
 def entropy_graph(levels: int) -> bytes:
-    """Build `entropy`: marks float32 (levels, K) -> bits float32 (K,)."""
+    """Build `entropy`: marks and logs float32 (levels, K) -> bits float32 (K,)."""
     graph = Graph()
     first, zero = graph.constant(np.array([0])), graph.constant(np.float32(0))
-    total = graph.node("ReduceSum", "marks", first, keepdims=1)
-    share = graph.node("Div", "marks", graph.node("Max", total, graph.constant(_LEAST_TOTAL)))
-    some = graph.node("Greater", share, zero)
-    safe = graph.node("Where", some, share, graph.constant(np.float32(1)))
-    terms = graph.node("Mul", share, graph.node("Log", safe))
-    nats = graph.node("ReduceSum", terms, first, keepdims=0)
-    bits = graph.node("Mul", nats, graph.constant(np.float32(-1 / np.log(2))))
+    total = graph.node(
+        "Max", graph.node("ReduceSum", "marks", first, keepdims=1), graph.constant(_LEAST_TOTAL)
+    )
+    log = graph.node("Mul", graph.node("Log", total), graph.constant(np.float32(1 / np.log(2))))
+    terms = graph.node("Mul", graph.node("Div", "marks", total), graph.node("Sub", log, "logs"))
+    bits = graph.node("ReduceSum", terms, first, keepdims=0)
     most = graph.constant(np.float32(np.log2(levels)))
     graph.node("Min", graph.node("Max", bits, zero), most, output="bits")
-    return graph.model("entropy", [("marks", _FLOAT, (levels, "K"))], [("bits", _FLOAT, ("K",))])
+    inputs: list[Port] = [("marks", _FLOAT, (levels, "K")), ("logs", _FLOAT, (levels, "K"))]
+    return graph.model("entropy", inputs, [("bits", _FLOAT, ("K",))])
 
 
 def _sweep(screening: Screening) -> Any:

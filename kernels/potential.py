@@ -22,7 +22,7 @@ from kernels.lattice import Lattice, Line
 
 __all__ = ["Relaxed", "Screening", "relax"]
 
-_CHUNK = 16_384  # as in kernels.diffusion
+_CHUNK = 65_536  # as in kernels.diffusion
 _LOOK = 2  # sweeps: to look for the greatest residual costs half a sweep
 _LEAST_TOLERANCE = 1e-5  # float32 residuals of neighbouring values stop falling near 1e-6 of the source
 

@@ -224,8 +224,8 @@ class _Field:
     def relax(self, potential: Line, source: Line, screening: Screening) -> Relaxed:
         return self._call("field", lambda each: each.field.relax(potential, source, screening))
 
-    def entropy(self, marks: Floats) -> Floats:
-        return self._call("field", lambda each: each.field.entropy(marks))
+    def entropy(self, marks: Floats, logs: Floats) -> Floats:
+        return self._call("field", lambda each: each.field.entropy(marks, logs))
 
 
 def _nowhere() -> str:

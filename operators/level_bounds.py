@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from kernels.backend import Backend
 from kernels.grid import Grid
-from kernels.level_mix import entropy
+from kernels.level_mix import entropy, log2
 from kernels.schema import MAX_LEVEL
 from operators.batch import Batch
 from operators.result import Result
@@ -129,7 +129,8 @@ class LevelStep(StatefulBatchLogic[Told, Result, bytes]):
 
     def _look(self, span: int, counts: NDArray[np.int64]) -> Iterator[Result]:
         """Yield a violation for each region whose agents are mixed more than they can be."""
-        bits = entropy(np.ascontiguousarray(counts.reshape(-1, _LEVELS).T.astype(np.float32)))
+        marks = np.ascontiguousarray(counts.reshape(-1, _LEVELS).T.astype(np.float32))
+        bits = entropy(marks, log2(marks))
         bound = math.log2(self._bounds.levels)
         for region in np.flatnonzero(bits > bound + _ROUNDING).tolist():
             yield violation(
