@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import bytewax.operators as op
@@ -21,15 +22,15 @@ from kernels.shards import ShardMap
 from operators.batch import Batch, Origin
 from operators.combine import Combine, groups_of
 from operators.ingest import Ingest, IngestConfig
+from operators.keyed import keyed
 from operators.stages import RowStage, filter_rows, over_events
-from operators.window import Closed, ShardWindows, WindowConfig, WindowStep
+from operators.window import Closed, ShardWindows, WindowConfig
 
 __all__ = ["SECOND", "SECOND_US", "Counter", "Job", "flow_of", "frames"]
 
 SECOND_US = 1_000_000
 SECOND = Window("second", SECOND_US, SECOND_US, 200_000)
 _DIFFERENT = 8  # frames made; they come round again, later in event time
-_START = np.zeros(1, np.int64)
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ def flow_of(
         stream = op.map("stage", stream, over_events(stage))
     combine = Combine(grid, shards, layout, groups, get_backend("numpy"))
     messages = op.flat_map_batch("combine", stream, combine.many)
-    closed = op.stateful_batch("window", messages, lambda state: WindowStep(ShardWindows(windows, state)))
+    closed = keyed("window", messages, partial(ShardWindows, windows))
     op.output("count", closed, counter)
     return flow, counter
 
@@ -188,7 +189,7 @@ class _Part(StatefulSourcePartition[Batch, int]):
     def next_batch(self) -> list[Batch]:
         if self._ended:
             raise StopIteration
-        origin = Origin("memory", self._number, _START, _START, _START)
+        origin = Origin.of_record("memory", self._number)
         if self._next == self._last:
             self._ended = True
             return [self._ingest.finish(origin)]

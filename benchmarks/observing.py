@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
 from bytewax.testing import run_main
 
 from benchmarks.job import SECOND, SECOND_US, Job, flow_of
@@ -23,7 +22,6 @@ __all__ = ["rows"]
 
 _MOST = 2.0  # per cent of the throughput
 _CALLS = 100_000
-_NONE = np.empty(0, np.int64)
 
 
 def rows(effort: Effort) -> Iterator[Row]:
@@ -52,7 +50,7 @@ def _share(job: Job) -> float:
     others = sum(timing.count for timing in recorder.stages.values()) - read
     if counted.events == 0 or others == 0:
         raise RuntimeError("nothing was counted or recorded: the benchmark is wrong")
-    batch = Batch({}, Origin("memory", 0, _NONE, _NONE, _NONE), 0, 0)
+    batch = Batch({}, Origin.nowhere("memory", 0), 0, 0)
     cost_s = read * _call_s("next_batch", lambda: [batch]) + others * _call_s("on_batch", lambda: None)
     return 100 * cost_s / (took_s - cost_s)
 

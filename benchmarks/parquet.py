@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from bytewax.testing import run_main
@@ -27,7 +26,6 @@ __all__ = ["rows"]
 
 _COLUMNS = ("agent_id", "time_us", "x_m", "y_m", "z_m", "m0")
 _PLACE = ("offset", "row", "broker_us")
-_ZERO = np.zeros(1, np.int64)
 
 
 def rows(effort: Effort) -> Iterator[Row]:
@@ -54,7 +52,7 @@ def _archived(job: Job, folder: Path) -> Archive:
         for number in range(job.events // job.partitions // job.rows):
             columns = made[number % len(made)]
             columns = columns | {"time_us": columns["time_us"] + number * job.step_us}
-            origin = Origin("benchmark", partition, _ZERO, _ZERO + number, _ZERO)
+            origin = Origin.of_record("benchmark", partition, number)
             writer.append([Decoded(columns, origin, columns["time_us"], {}, [])], number + 1)
         writer.close()
     return archive

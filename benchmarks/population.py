@@ -163,7 +163,7 @@ def _cpu_ms(run: Callable[[], object]) -> float:
 
 def _batches(columns: Columns, tick: int) -> Iterator[Batch]:
     """Yield the events of a tick; the first batch closes the tick before."""
-    origin = Origin("crowd", 0, *(np.zeros(1, np.int64) for _ in range(3)))
+    origin = Origin.of_record("crowd", 0)
     now_us = tick * _TICK_US
     for first in range(0, len(columns["agent_id"]), _BATCH):
         part = {name: values[first : first + _BATCH] for name, values in columns.items()}

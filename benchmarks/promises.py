@@ -17,8 +17,6 @@ from operators.recent_pairs import RecentPairs
 
 __all__ = ["rows"]
 
-_ZERO = np.zeros(1, np.int64)
-
 
 def rows(effort: Effort) -> Iterator[Row]:
     """Yield a row a promise."""
@@ -72,7 +70,7 @@ class _Pairs:
 
 
 def _ingest(job: Job, columns: dict[str, np.ndarray]) -> Batch:
-    return Ingest(job.ingest).accept(columns, Origin("memory", 0, _ZERO, _ZERO, _ZERO))
+    return Ingest(job.ingest).accept(columns, Origin.of_record("memory", 0))
 
 
 class _Unrepeated:

@@ -16,7 +16,7 @@ from operators.combine import Combine, groups_of
 from operators.privacy import Privacy
 from operators.result_tables import Output
 from operators.small_cells import Small
-from operators.window import Closed, ShardWindows, WindowConfig, WindowStep
+from operators.window import Closed, ShardWindows, WindowConfig
 from operators.withdrawn import withdrawals
 
 __all__ = ["CellPlan", "layout_of"]
@@ -87,9 +87,9 @@ class CellPlan:
             privacy=_privacy(settings), sink_partitions=settings.sink.partitions,
         )  # fmt: skip
 
-    def window(self, state: bytes | None) -> WindowStep:
+    def window(self, state: bytes | None) -> ShardWindows:
         """Return the windows of one shard."""
-        return WindowStep(ShardWindows(self.windows, state))
+        return ShardWindows(self.windows, state)
 
     def results(self, closed: list[tuple[str, Closed | Tally]]) -> Iterator[tuple[str, Output]]:
         """Yield closed windows as result rows, with the alerts they raise, for the sink partition of their shard."""

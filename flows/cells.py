@@ -18,6 +18,7 @@ from flows.part import Given
 from flows.settings.root import Settings
 from operators.batch import Batch
 from operators.guard import guarded
+from operators.keyed import keyed
 from operators.result_tables import Output, empty_cells, empty_sessions
 
 __all__ = ["CellsPart", "from_env"]
@@ -55,12 +56,12 @@ class CellsPart:
         """Add the steps to the flow of `batches`."""
         plan = self.plan
         messages = op.flat_map_batch("combine", batches, plan.combine.many)
-        closed = op.stateful_batch("window", messages, plan.window)
+        closed = keyed("window", messages, plan.window)
         results = op.flat_map_batch("cells", closed, guarded("cells", plan.results))
         if (sessions := plan.sessions) is None:
             return results
         fragments = op.flat_map("session_combine", batches, guarded("session_combine", sessions.combine))
-        found = op.stateful_batch("session", fragments, sessions.step)
+        found = keyed("session", fragments, sessions.step)
         return op.merge(
             "windows", results, op.flat_map_batch("sessions", found, guarded("sessions", sessions.results))
         )

@@ -19,7 +19,8 @@ from kernels.metric import Metric
 from operators.batch import Batch
 from operators.emergence import EmergenceConfig, EmergenceMachine, RegionSums
 from operators.guard import guarded
-from operators.recurrence import Recurrence, RecurrenceConfig, RecurrenceStep
+from operators.keyed import keyed
+from operators.recurrence import Recurrence, RecurrenceConfig
 from operators.result import Result
 from operators.result_tables import Output, empty_results
 
@@ -64,12 +65,12 @@ class EmergencePart:
     def attach(self, batches: Stream[Batch]) -> Stream[tuple[str, Output]]:
         """Add the steps to the flow of `batches`."""
         sums = op.flat_map("region_sums", batches, guarded("region_sums", RegionSums(self.config)))
-        found = op.stateful_batch("emergence", sums, self.step)
+        found = keyed("emergence", sums, self.step)
         return op.flat_map_batch("emergence_results", found, guarded("emergence_results", _results))
 
-    def step(self, state: bytes | None) -> RecurrenceStep:
+    def step(self, state: bytes | None) -> Recurrence:
         """Return the regions, as at the start or as they were."""
-        return RecurrenceStep(Recurrence(self.ticks, EmergenceMachine(self.config), state))
+        return Recurrence(self.ticks, EmergenceMachine(self.config), state)
 
 
 def _results(found: list[tuple[str, Result]]) -> Iterator[tuple[str, Output]]:

@@ -20,7 +20,8 @@ from kernels.potential import Screening
 from operators.batch import Batch
 from operators.field_steps import FieldDeposits, FieldMachine
 from operators.guard import guarded
-from operators.recurrence import Recurrence, RecurrenceConfig, RecurrenceStep
+from operators.keyed import keyed
+from operators.recurrence import Recurrence, RecurrenceConfig
 from operators.result import Result
 from operators.result_tables import Output, empty_results
 
@@ -92,12 +93,12 @@ class FieldsPart:
     def attach(self, batches: Stream[Batch]) -> Stream[tuple[str, Output]]:
         """Add the steps to the flow of `batches`."""
         left = op.flat_map("field_deposits", batches, guarded("field_deposits", self.deposits))
-        found = op.stateful_batch("field", left, self.step)
+        found = keyed("field", left, self.step)
         return op.flat_map_batch("field_results", found, guarded("field_results", self.results))
 
-    def step(self, state: bytes | None) -> RecurrenceStep:
+    def step(self, state: bytes | None) -> Recurrence:
         """Return the layers, as at the start or as they were."""
-        return RecurrenceStep(Recurrence(self.ticks, FieldMachine(self.config, self.form), state))
+        return Recurrence(self.ticks, FieldMachine(self.config, self.form), state)
 
     def results(self, found: list[tuple[str, Result]]) -> Iterator[tuple[str, Output]]:
         """Yield the blocks of a publication for the sink partition of each: a block stays with one writer."""

@@ -5,7 +5,6 @@ batches -> level events -> block (levels 0 to 3, by blocks of space) -> level 4 
                               +-------------------------------------------+----------+----------+--> results
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,11 +18,12 @@ from kernels.pyramid import COUPLING
 from kernels.schema import MAX_LEVEL
 from operators.batch import Batch
 from operators.guard import guarded
-from operators.level_block import Block, BlockStep
+from operators.keyed import keyed
+from operators.level_block import Block
 from operators.level_events import BLOCK_LEVEL, LevelEvents
 from operators.level_results import LevelsConfig, directive_columns, level_columns
 from operators.level_stage import Climb
-from operators.level_upper import Upper, UpperStep
+from operators.level_upper import Upper
 from operators.result import Result
 from operators.result_tables import Output, empty_results
 
@@ -92,28 +92,18 @@ class HierarchyPart:
     def attach(self, batches: Stream[Batch]) -> Stream[tuple[str, Output]]:
         """Add the steps to the flow of `batches`."""
         told = op.flat_map("level_events", batches, guarded("level_events", self.events))
-        said: Stream[_Said] = op.stateful_batch("block", told, self._block)
+        said: Stream[_Said] = keyed("block", told, partial(Block, self.config))
         outputs = [said]
         for level in _UPPER:
             climbs = op.filter_map(f"to_level_{level}", said, _to_world)
-            said = op.stateful_batch(f"level_{level}", climbs, self._upper(level))
+            senders = self.shards if level == BLOCK_LEVEL + 1 else 1
+            said = keyed(f"level_{level}", climbs, partial(Upper, self.config, level, senders))
             outputs.append(said)
         return op.filter_map("hierarchy", op.merge("levels", *outputs), self._to_sink)
-
-    def _block(self, state: bytes | None) -> BlockStep:
-        return BlockStep(Block(self.config, state))
-
-    def _upper(self, level: int) -> Callable[[bytes | None], UpperStep]:
-        senders = self.shards if level == BLOCK_LEVEL + 1 else 1
-        return partial(_make_upper, self.config, level, senders)
 
     def _to_sink(self, item: _Said) -> tuple[str, Output] | None:
         key, found = item
         return (str(int(key) % self.sink_partitions), found) if isinstance(found, Result) else None
-
-
-def _make_upper(config: LevelsConfig, level: int, senders: int, state: bytes | None) -> UpperStep:
-    return UpperStep(Upper(config, level, senders, state))
 
 
 def _to_world(item: _Said) -> tuple[str, Climb] | None:

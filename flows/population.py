@@ -5,6 +5,7 @@ batches -> last events -> owner (by agent) -> agents (by shard of space) -> resu
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import bytewax.operators as op
 import pyarrow as pa
@@ -19,9 +20,10 @@ from kernels.patches import Patches
 from kernels.scorer import Scorer
 from operators.batch import Batch
 from operators.guard import guarded
+from operators.keyed import keyed
 from operators.last_events import LastEvents
-from operators.owner import Moves, Owner, OwnerConfig, OwnerStep
-from operators.population import PopulationConfig, PopulationStep, ShardAgents
+from operators.owner import Moves, Owner, OwnerConfig
+from operators.population import PopulationConfig, ShardAgents
 from operators.result import Result
 from operators.result_tables import Output, empty_results
 
@@ -92,16 +94,10 @@ class PopulationPart:
     def attach(self, batches: Stream[Batch]) -> Stream[tuple[str, Output]]:
         """Add the steps to the flow of `batches`."""
         told = op.flat_map("last_events", batches, guarded("last_events", self.last))
-        moves = op.stateful_batch("owner", told, self._owner)
+        moves = keyed("owner", told, partial(Owner, self.config.ticks))
         dealt = op.map("moves", moves, _to_shard)
-        found = op.stateful_batch("agents", dealt, self._agents)
+        found = keyed("agents", dealt, partial(ShardAgents, self.config))
         return op.map("population", found, self._to_sink)
-
-    def _owner(self, state: bytes | None) -> OwnerStep:
-        return OwnerStep(Owner(self.config.ticks, state))
-
-    def _agents(self, state: bytes | None) -> PopulationStep:
-        return PopulationStep(ShardAgents(self.config, state))
 
     def _to_sink(self, item: tuple[str, Result]) -> tuple[str, Output]:
         return str(int(item[0]) % self.sink_partitions), item[1]

@@ -17,9 +17,10 @@ from bytewax.dataflow import Stream
 from flows.part import Given
 from flows.settings.root import Settings
 from operators.batch import Batch
-from operators.causes import CAUSES, AskCauses, CauseStep, Patience
+from operators.causes import CAUSES, AskCauses, Causes, Patience
 from operators.guard import guarded
-from operators.level_bounds import CountLevels, LevelBounds, LevelStep
+from operators.keyed import keyed
+from operators.level_bounds import CountLevels, LevelBounds, LevelMix
 from operators.result import Result
 from operators.result_tables import Output, empty_results
 
@@ -76,12 +77,10 @@ class SafetyPart:
         found: list[Stream[tuple[str, Result]]] = []
         if self.ask is not None and self.patience is not None:
             told = op.flat_map("cause_ask", batches, guarded("cause_ask", self.ask))
-            step = partial(CauseStep, self.partitions, self.patience)
-            found.append(op.stateful_batch("causes", told, step))
+            found.append(keyed("causes", told, partial(Causes, self.partitions, self.patience)))
         if self.count is not None and self.bounds is not None:
             told = op.flat_map("level_count", batches, guarded("level_count", self.count))
-            step_of_levels = partial(LevelStep, self.partitions, self.bounds)
-            found.append(op.stateful_batch("level_bounds", told, step_of_levels))
+            found.append(keyed("level_bounds", told, partial(LevelMix, self.partitions, self.bounds)))
         if not found:
             return op.flat_map("safety_nothing", batches, lambda _: ())
         return op.map("violations", op.merge("safety", *found), self._to_sink)

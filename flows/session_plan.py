@@ -7,7 +7,7 @@ from flows.settings.root import Settings
 from kernels.backend import Backend
 from operators.cells import layout_for
 from operators.result_tables import Output
-from operators.session import SessionConfig, Sessions, SessionStep, ShardSessions
+from operators.session import SessionConfig, Sessions, ShardSessions
 from operators.session_combine import SessionCombine
 
 __all__ = ["SessionPlan"]
@@ -42,9 +42,9 @@ class SessionPlan:
         combine = SessionCombine(windows, layout, settings.shards.count, backend)
         return cls(combine, SessionConfig(windows, aggregates, layout, partitions), settings.sink.partitions)
 
-    def step(self, state: bytes | None) -> SessionStep:
+    def step(self, state: bytes | None) -> ShardSessions:
         """Return the sessions of one shard."""
-        return SessionStep(ShardSessions(self.config, state))
+        return ShardSessions(self.config, state)
 
     def results(self, found: list[tuple[str, Sessions]]) -> Iterator[tuple[str, Output]]:
         """Yield sessions for the sink partition of their shard."""

@@ -29,6 +29,7 @@ __all__ = [
     "check_names",
     "column_dtype",
     "is_column_name",
+    "no_values",
 ]
 
 Columns = dict[str, NDArray[Any]]
@@ -75,6 +76,16 @@ def column_dtype(name: str) -> np.dtype[Any]:
     ('<i8', '<f4')
     """
     return CANONICAL.get(name, FURTHER)
+
+
+def no_values(name: str, size: int) -> NDArray[Any]:
+    """Return (size,) of column `name` for events that lack it: NaN, which is no value; 0 in a column of integers.
+
+    >>> no_values("seq", 2).tolist(), no_values("energy", 1).tolist()
+    ([0, 0], [nan])
+    """
+    dtype = column_dtype(name)
+    return np.full(size, np.nan if dtype.kind == "f" else 0, dtype)
 
 
 def is_column_name(name: str) -> bool:

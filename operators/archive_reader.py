@@ -150,9 +150,8 @@ def _names(agents: NDArray[np.uint64], texts: pa.ChunkedArray) -> dict[int, str]
 
 
 def _no_rows(topic: str, partition: int, columns: Sequence[str], dead: list[DeadLetter]) -> Decoded:
-    none = np.empty(0, np.int64)
     found = {name: np.empty(0, column_dtype(name)) for name in columns}
-    return Decoded(found, Origin(topic, partition, none, none, none), none, {}, dead)
+    return Decoded(found, Origin.nowhere(topic, partition), np.empty(0, np.int64), {}, dead)
 
 
 @contextmanager

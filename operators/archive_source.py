@@ -1,7 +1,7 @@
 """A bounded source of events that are read again, from an archive or a topic: one Bytewax partition per partition."""
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
@@ -10,7 +10,7 @@ from operators.batch import Batch
 from operators.decoded import Decoded
 from operators.drain import DRAIN
 from operators.ingest import IngestConfig
-from operators.pace import Pace
+from operators.pace import Pace, awake_in
 from operators.progress import Progress
 from operators.replayed import Range, Replayed
 
@@ -100,7 +100,7 @@ class _Partition(StatefulSourcePartition[Batch, bytes]):
     def next_awake(self) -> datetime | None:
         """Return when to look again."""
         wait_s = self._replayed.wait_s
-        return datetime.now(UTC) + timedelta(seconds=max(wait_s, _LEAST_WAIT_S)) if wait_s else None
+        return awake_in(max(wait_s, _LEAST_WAIT_S)) if wait_s else None
 
     def snapshot(self) -> bytes:
         """Return the position after what was delivered."""

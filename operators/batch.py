@@ -37,6 +37,18 @@ class Origin:
     offsets: NDArray[np.int64]
     rows: NDArray[np.int64]
 
+    @classmethod
+    def nowhere(cls, topic: str, partition: int) -> "Origin":
+        """Return the place of no row."""
+        none = np.empty(0, np.int64)
+        return cls(topic, partition, none, none, none)
+
+    @classmethod
+    def of_record(cls, topic: str, partition: int, offset: int = 0) -> "Origin":
+        """Return the place of all rows of one record."""
+        zero = np.zeros(1, np.int64)
+        return cls(topic, partition, zero, np.array([offset], np.int64), zero)
+
     def locate(self, index: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the (K,) offsets and row numbers of the batch's rows `index`."""
         run = np.searchsorted(self.starts, index, side="right") - 1

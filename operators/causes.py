@@ -8,11 +8,10 @@
 So an answer is never revised. An event that is late beyond the lateness is neither cause nor effect.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from bytewax.operators import StatefulBatchLogic
 from numpy.typing import NDArray
 
 from kernels.causes import NEVER_US, Identities, gaps_us
@@ -24,7 +23,7 @@ from operators.state import pack, unpack
 from operators.violation import violation
 from operators.watermarks import Told, Watermarks, tell
 
-__all__ = ["CAUSES", "AskCauses", "CauseStep", "Patience"]
+__all__ = ["CAUSES", "AskCauses", "Causes", "Patience"]
 
 CAUSES = ("seq", "cause_agent", "cause_seq")
 """Columns without which no event names a cause."""
@@ -83,7 +82,7 @@ class AskCauses:
             own[number] = own[number] | {prefix + name: rows[name][mine] for name in names}
 
 
-class CauseStep(StatefulBatchLogic[Told, Result, bytes]):
+class Causes:
     """Causes and questions of one key.
 
     Parameters
@@ -103,13 +102,13 @@ class CauseStep(StatefulBatchLogic[Told, Result, bytes]):
         self._said: Columns = saved.get("said", _empty(_SAID))
         self._asked: Columns = saved.get("asked", _empty(_ASKED))
 
-    def on_batch(self, values: list[Told]) -> tuple[list[Result], bool]:
+    def on_messages(self, messages: Iterable[Told]) -> list[Result]:
         """Take in what the partitions say; answer what can be answered."""
-        for told in values:
+        for told in messages:
             self._said = _join(self._said, told.columns, "said_")
             self._asked = _join(self._asked, told.columns, "asked_")
             self._marks.put(told.partition, told.watermark_us, idle=told.idle)
-        return self._answer(), False
+        return self._answer()
 
     def snapshot(self) -> bytes:
         """Return the state of the key."""

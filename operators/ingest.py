@@ -19,7 +19,7 @@ from kernels.known_agents import KnownAgents
 from kernels.lateness import END_US, START_US, stamp
 from kernels.metric import Metric
 from kernels.motion import Motion
-from kernels.schema import MAX_LEVEL, Columns, column_dtype
+from kernels.schema import MAX_LEVEL, Columns, no_values
 from kernels.seen import Seen
 from kernels.watch import Bounds
 from operators.batch import Batch, DeadLetter, Late, Origin, Tally, length, take
@@ -209,12 +209,12 @@ class Ingest:
             self._guardian.restore(state["watch"])
 
     def _complete(self, columns: Columns) -> Columns:
-        """Return the columns with those that the record lacks: null, which is 0 in a column of integers."""
+        """Return the columns with those that the record lacks."""
         missing = [name for name in self._config.columns if name not in columns]
         if not missing:
             return columns
         size = length(columns)
-        return columns | {name: _nulls(column_dtype(name), size) for name in missing}
+        return columns | {name: no_values(name, size) for name in missing}
 
     def _validate(self, rows: _Rows, broker_us: NDArray[np.int64] | None) -> None:
         time_us = rows.columns["time_us"]
@@ -280,10 +280,6 @@ class Ingest:
     def _oldest_us(self) -> int:
         """No event to come that is not late is older."""
         return self._max_us - self._config.lateness_us
-
-
-def _nulls(dtype: np.dtype[Any], size: int) -> NDArray[Any]:
-    return np.full(size, np.nan if dtype.kind == "f" else 0, dtype)
 
 
 def _exceeds(time_us: NDArray[np.int64]) -> bool:

@@ -24,7 +24,7 @@ from kernels.errors import BadRecord
 from kernels.frame import decode_frame
 from kernels.lateness import END_US
 from kernels.rows import CanonicalRows, Encoding, canonical_columns
-from kernels.schema import CANONICAL, REQUIRED, Columns, column_dtype
+from kernels.schema import CANONICAL, REQUIRED, Columns, no_values
 from operators.batch import DeadLetter, Origin, length
 from operators.decoded import Decoded, cut, join
 from operators.ingest import FRAME_TYPE
@@ -37,8 +37,6 @@ CONTENT_TYPES = {"frame": FRAME_TYPE, "msgpack": "application/msgpack", "json": 
 """The content type of a record without one, as the configuration names it."""
 REFUSED = "-".join(("aura", "refused"))
 """Header of a record that could not be unpacked: its value is the reason. Told by identity: a producer's is another."""
-
-_NONE = np.empty(0, np.int64)
 
 
 class Record(Protocol):
@@ -122,7 +120,7 @@ class Decoder:
 
     def nowhere(self) -> Origin:
         """Return the place of no row."""
-        return Origin(self._topic, self._partition, _NONE, _NONE, _NONE)
+        return Origin.nowhere(self._topic, self._partition)
 
     def _pieces(self, records: Sequence[Record]) -> Iterator[Decoded]:
         for form, group in groupby(records, self._form):
@@ -146,10 +144,8 @@ class Decoder:
                 raise _refusal(record, form)
             columns, names = decode_frame(record.value or b"")
         except BadRecord as error:
-            none = np.empty(0, np.int64)
-            return Decoded(
-                self._complete({}, 0), self.nowhere(), none, {}, [self._letter(record, form, error)]
-            )
+            letter = self._letter(record, form, error)
+            return Decoded(self._complete({}, 0), self.nowhere(), np.empty(0, np.int64), {}, [letter])
         size = length(columns)
         place = np.array([record.offset]), np.zeros(1, np.int64)
         broker_us = np.broadcast_to(np.int64(_broker_us(record)), size)
@@ -188,7 +184,7 @@ class Decoder:
         return Origin(self._topic, self._partition, starts, offset[starts], row[starts])
 
     def _complete(self, columns: Columns, size: int) -> Columns:
-        return {name: columns[name] if name in columns else _no_value(name, size) for name in self._names}
+        return {name: columns[name] if name in columns else no_values(name, size) for name in self._names}
 
     def _letter(
         self, record: Record, form: _Form, error: BadRecord, *, at: int = -1, value: bytes | None = None
@@ -217,8 +213,3 @@ def _refusal(record: Record, form: _Form) -> BadRecord:
     return BadRecord(
         "content_type", f"content type {form.content_type!r:.80}, expected one of {', '.join(_FORMS)}"
     )
-
-
-def _no_value(name: str, size: int) -> NDArray[np.generic]:
-    dtype = column_dtype(name)
-    return np.full(size, np.nan if dtype.kind == "f" else 0, dtype)

@@ -14,7 +14,7 @@ A partition that has come to its end stays ended, whatever is written later: its
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
@@ -29,6 +29,7 @@ from operators.ingest import Ingest, IngestConfig
 from operators.kafka_reader import ANSWER_MS, ask, end_offsets, failed, open_consumer, topic_partitions
 from operators.kafka_records import CONTENT_TYPES, Decoder, Record
 from operators.mapping import Mapping as ColumnMapping
+from operators.pace import awake_in
 from operators.progress import Progress
 from operators.state import pack, unpack
 
@@ -174,7 +175,7 @@ class _Partition(StatefulSourcePartition[Batch, bytes]):
         """Return when to look again: soon if there was nothing, else at once."""
         if not self._polled_in_vain:
             return None
-        return datetime.now(UTC) + timedelta(milliseconds=min(self._polled_in_vain, _AWAKE_MS))
+        return awake_in(min(self._polled_in_vain, _AWAKE_MS) / 1000)
 
     @property
     def lag(self) -> int | None:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 
 import numpy as np
-from bytewax.operators import StatefulBatchLogic
 from numpy.typing import NDArray
 
 from kernels.pyramid import States, Steps, coarsen, distinct, ground, relax
@@ -16,7 +15,7 @@ from operators.state import pack, unpack
 from operators.tick_log import TickLog
 from operators.watermarks import Told, Watermarks
 
-__all__ = ["Block", "BlockStep"]
+__all__ = ["Block"]
 
 _VERSION = 1
 _Rows = NDArray[np.void]
@@ -116,18 +115,3 @@ class Block:
 def _ratios(scales_us: Sequence[int]) -> list[int]:
     """Return how many steps of the level below a step of each level of a block has."""
     return [1, *(long // short for short, long in pairwise(scales_us[: BLOCK_LEVEL + 1]))]
-
-
-class BlockStep(StatefulBatchLogic[Told, "Result | Climb", bytes]):
-    """`Block` as Bytewax drives it; the end of the input closes nothing, as with windows."""
-
-    def __init__(self, block: Block) -> None:
-        self._block = block
-
-    def on_batch(self, values: list[Told]) -> tuple[Sequence[Result | Climb], bool]:
-        """Take a batch of messages."""
-        return self._block.on_messages(values), StatefulBatchLogic.RETAIN
-
-    def snapshot(self) -> bytes:
-        """Return the state of the shard."""
-        return self._block.snapshot()

@@ -5,12 +5,11 @@ and a span is looked at once nothing can come for it any more, so nothing is eve
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from bytewax.operators import StatefulBatchLogic
 from numpy.typing import NDArray
 
 from kernels.backend import Backend
@@ -23,7 +22,7 @@ from operators.state import pack, unpack
 from operators.violation import violation
 from operators.watermarks import Told, Watermarks, tell
 
-__all__ = ["CountLevels", "LevelBounds", "LevelStep"]
+__all__ = ["CountLevels", "LevelBounds", "LevelMix"]
 
 _LEVELS = MAX_LEVEL + 1
 _VERSION = 1
@@ -85,7 +84,7 @@ class CountLevels:
         return {"span": first + key // size, "place": key % size, "count": count}
 
 
-class LevelStep(StatefulBatchLogic[Told, Result, bytes]):
+class LevelMix:
     """The counts of every span that is still open.
 
     Parameters
@@ -104,15 +103,15 @@ class LevelStep(StatefulBatchLogic[Told, Result, bytes]):
         self._marks = Watermarks(partitions, bounds.horizon_us, saved.get("marks"))
         self._spans: dict[int, NDArray[np.int64]] = saved.get("spans", {})
 
-    def on_batch(self, values: list[Told]) -> tuple[list[Result], bool]:
+    def on_messages(self, messages: Iterable[Told]) -> list[Result]:
         """Take in counts; look at the spans that are complete."""
-        for told in values:
+        for told in messages:
             if told.columns:
                 self._add(told.columns)
             self._marks.put(told.partition, told.watermark_us, idle=told.idle)
         final = (self._marks.final_us - self._bounds.lateness_us) // self._bounds.every_us
         done = sorted(span for span in self._spans if span < final)
-        return [each for span in done for each in self._look(span, self._spans.pop(span))], False
+        return [each for span in done for each in self._look(span, self._spans.pop(span))]
 
     def snapshot(self) -> bytes:
         """Return the state."""

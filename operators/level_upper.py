@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from bytewax.operators import StatefulBatchLogic
 
 from kernels.lateness import START_US
 from kernels.pyramid import States, Steps, coarsen, join_steps, relax
@@ -14,7 +13,7 @@ from operators.result import Result
 from operators.state import pack, unpack
 from operators.tick_log import TickLog
 
-__all__ = ["Upper", "UpperStep"]
+__all__ = ["Upper"]
 
 _VERSION = 1
 _Part = tuple[Steps, Members]  # what a sender told of a tick
@@ -119,18 +118,3 @@ def _part(saved: Sequence[Any]) -> _Part:
 
 def _joined(before: _Part, told: _Part) -> _Part:
     return join_steps([before[0], told[0]]), np.concatenate([before[1], told[1]])
-
-
-class UpperStep(StatefulBatchLogic[Climb, "Result | Climb", bytes]):
-    """`Upper` as Bytewax drives it."""
-
-    def __init__(self, upper: Upper) -> None:
-        self._upper = upper
-
-    def on_batch(self, values: list[Climb]) -> tuple[Sequence[Result | Climb], bool]:
-        """Take a batch of messages."""
-        return self._upper.on_messages(values), StatefulBatchLogic.RETAIN
-
-    def snapshot(self) -> bytes:
-        """Return the state of the level."""
-        return self._upper.snapshot()

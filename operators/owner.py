@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from bytewax.operators import StatefulBatchLogic
 from numpy.typing import NDArray
 
 from kernels.agent_rows import Rows, find, from_bytes, join, kept, last_of
@@ -20,7 +19,7 @@ from operators.state import pack, unpack
 from operators.tick_log import TickLog
 from operators.watermarks import Told, Watermarks
 
-__all__ = ["COPY", "GONE", "OWN", "Moves", "Owner", "OwnerConfig", "OwnerStep"]
+__all__ = ["COPY", "GONE", "OWN", "Moves", "Owner", "OwnerConfig"]
 
 OWN, COPY, GONE = 0, 1, 2
 """What a row is to a shard: an agent in it, one in a cell that touches its own, one to drop."""
@@ -232,18 +231,3 @@ def _joined(rows: Sequence[Rows], dtype: np.dtype[np.void]) -> NDArray[np.uint8]
     joined = np.concatenate(rows) if rows else np.empty(0, dtype)
     found: NDArray[np.uint8] = np.ascontiguousarray(joined).view(np.uint8)
     return found
-
-
-class OwnerStep(StatefulBatchLogic[Told, Moves, bytes]):
-    """`Owner` as Bytewax drives it; the end of the input closes nothing, as with windows."""
-
-    def __init__(self, owner: Owner) -> None:
-        self._owner = owner
-
-    def on_batch(self, values: list[Told]) -> tuple[Sequence[Moves], bool]:
-        """Take a batch of messages."""
-        return self._owner.on_messages(values), StatefulBatchLogic.RETAIN
-
-    def snapshot(self) -> bytes:
-        """Return the state of the owner."""
-        return self._owner.snapshot()

@@ -5,12 +5,11 @@ is applied once every owner has told of it (`operators.owner`). Agents that were
 same rule their owner forgets them.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from bytewax.operators import StatefulBatchLogic
 from numpy.typing import NDArray
 
 from kernels.agent_rows import Rows, from_bytes, join, kept, without
@@ -24,7 +23,7 @@ from operators.result import KINDS, Result
 from operators.state import pack, unpack
 from operators.tick_log import TickLog
 
-__all__ = ["PopulationConfig", "PopulationStep", "ShardAgents"]
+__all__ = ["PopulationConfig", "ShardAgents"]
 
 _VERSION = 1
 _NAN = np.float32(np.nan)
@@ -215,18 +214,3 @@ def _result(kind: str, about: str, time_us: int, columns: Mapping[str, NDArray[A
 
 def _none(kind: str) -> dict[str, NDArray[Any]]:
     return {name: np.empty(0, KINDS[kind].dtype(name)) for name in KINDS[kind].columns}
-
-
-class PopulationStep(StatefulBatchLogic[Moves, Result, bytes]):
-    """`ShardAgents` as Bytewax drives it."""
-
-    def __init__(self, agents: ShardAgents) -> None:
-        self._agents = agents
-
-    def on_batch(self, values: list[Moves]) -> tuple[Sequence[Result], bool]:
-        """Take a batch of messages."""
-        return self._agents.on_messages(values), StatefulBatchLogic.RETAIN
-
-    def snapshot(self) -> bytes:
-        """Return the state of the shard."""
-        return self._agents.snapshot()

@@ -16,14 +16,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from bytewax.operators import StatefulBatchLogic
-
 from kernels.lateness import END_US, START_US
 from operators.result import Result
 from operators.state import pack, unpack
 from operators.watermarks import Told, Watermarks
 
-__all__ = ["Machine", "Part", "Recurrence", "RecurrenceConfig", "RecurrenceStep"]
+__all__ = ["Machine", "Part", "Recurrence", "RecurrenceConfig"]
 
 _VERSION = 1
 
@@ -234,18 +232,3 @@ class Recurrence:
         until_us = (first + 1) * self._config.tick_us
         for time_us in [t for t in self._revisions if t <= until_us]:
             del self._revisions[time_us]
-
-
-class RecurrenceStep(StatefulBatchLogic[Told, Result, bytes]):
-    """`Recurrence` as Bytewax drives it; the end of the input closes nothing, as with windows."""
-
-    def __init__(self, recurrence: Recurrence) -> None:
-        self._recurrence = recurrence
-
-    def on_batch(self, values: list[Told]) -> tuple[Sequence[Result], bool]:
-        """Take a batch of messages."""
-        return self._recurrence.on_messages(values), StatefulBatchLogic.RETAIN
-
-    def snapshot(self) -> bytes:
-        """Return the state."""
-        return self._recurrence.snapshot()

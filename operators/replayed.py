@@ -26,7 +26,6 @@ from operators.state import pack, unpack
 __all__ = ["Range", "Replayed"]
 
 _VERSION = 1
-_NONE = np.empty(0, np.int64)
 
 
 class Range(NamedTuple):
@@ -109,7 +108,7 @@ class Replayed:
 
     def finish(self) -> Batch:
         """Return the empty batch that says: this partition is at its end."""
-        return self._ingest.finish(Origin(*self._place, _NONE, _NONE, _NONE))
+        return self._ingest.finish(Origin.nowhere(*self._place))
 
     def snapshot(self) -> bytes:
         """Return the position after what was returned."""

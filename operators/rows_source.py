@@ -86,7 +86,7 @@ class _Partition(StatefulSourcePartition[Batch, bytes]):
         dead = [self._letter(row) for row in self._part.dead] if first == 0 else []
         if first >= size and not dead:
             self._ended = True
-            return [self._ingest.finish(self._place(np.empty(0, np.int64)))]
+            return [self._ingest.finish(Origin.nowhere(*self._origin))]
         due = self._due(first)
         if due == 0 and first < size:
             return []

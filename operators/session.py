@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from bytewax.operators import StatefulBatchLogic
 from numpy.typing import NDArray
 
 from kernels.aggregate import Layout
@@ -29,7 +28,7 @@ from operators.session_combine import SessionMessage
 from operators.session_store import SessionStore
 from operators.state import pack, unpack
 
-__all__ = ["SessionConfig", "SessionStep", "Sessions", "ShardSessions", "session_columns"]
+__all__ = ["SessionConfig", "Sessions", "ShardSessions", "session_columns"]
 
 _VERSION = 1
 
@@ -193,18 +192,3 @@ class ShardSessions:
         columns["revision"] = rows.revision
         columns["withdrawn"] = np.concatenate([np.full(part.size, gone) for part, gone in parts])
         return Sessions(self._shard, columns, [w.name for w in config.windows])
-
-
-class SessionStep(StatefulBatchLogic[SessionMessage, Sessions, bytes]):
-    """`ShardSessions` as Bytewax drives it; the end of the input completes nothing, as with other windows."""
-
-    def __init__(self, sessions: ShardSessions) -> None:
-        self._sessions = sessions
-
-    def on_batch(self, values: list[SessionMessage]) -> tuple[Sequence[Sessions], bool]:
-        """Take a batch of messages."""
-        return self._sessions.on_messages(values), StatefulBatchLogic.RETAIN
-
-    def snapshot(self) -> bytes:
-        """Return the state of the shard."""
-        return self._sessions.snapshot()

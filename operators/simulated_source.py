@@ -19,7 +19,6 @@ from operators.state import pack, unpack
 __all__ = ["SimulatedSource"]
 
 _VERSION = 1
-_NONE = np.empty(0, np.int64)
 
 
 class SimulatedSource(FixedPartitionedSource[Batch, bytes]):
@@ -104,9 +103,8 @@ class _Partition(StatefulSourcePartition[Batch, bytes]):
             columns = next(self._frames, None)
         if columns is None:
             self._ended = True
-            return [self._ingest.finish(Origin("simulate", self._number, _NONE, _NONE, _NONE))]
-        start = np.zeros(1, np.int64)
-        origin = Origin("simulate", self._number, start, np.array([self._offset]), start)
+            return [self._ingest.finish(Origin.nowhere("simulate", self._number))]
+        origin = Origin.of_record("simulate", self._number, self._offset)
         self._frame, self._offset = self._frame + 1, self._offset + 1
         self._source.progress.done += length(columns)
         return [self._ingest.accept(columns, origin)]

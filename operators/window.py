@@ -9,11 +9,9 @@
 So the last revision of each window is a function of the events alone.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
-
-from bytewax.operators import StatefulBatchLogic
 
 from kernels.aggregate import Layout
 from kernels.lateness import START_US
@@ -27,9 +25,8 @@ from operators.pane_store import PaneStore
 from operators.pieces import Piece
 from operators.small_cells import Small
 from operators.state import pack, unpack
-from operators.worker_thread import keep_thread_state
 
-__all__ = ["Closed", "ShardWindows", "WindowConfig", "WindowStep"]
+__all__ = ["Closed", "ShardWindows", "WindowConfig"]
 
 _VERSION = 2
 
@@ -228,25 +225,6 @@ class ShardWindows:
         floors[-1] = store, pane_us, min(first_us for _, _, first_us in floors)
         for store, pane_us, first_us in floors:
             store.drop(first_us // pane_us)
-
-
-class WindowStep(StatefulBatchLogic[Message, "Closed | Tally", bytes]):
-    """`ShardWindows` as Bytewax drives it.
-
-    The end of the input closes nothing: a bounded source ends with a watermark that does, and a drain must not.
-    """
-
-    def __init__(self, windows: ShardWindows) -> None:
-        keep_thread_state()  # here, as Bytewax makes this in the worker's thread
-        self._windows = windows
-
-    def on_batch(self, values: list[Message]) -> tuple[Sequence[Closed | Tally], bool]:
-        """Take a batch of messages."""
-        return self._windows.on_messages(values), StatefulBatchLogic.RETAIN
-
-    def snapshot(self) -> bytes:
-        """Return the state of the shard."""
-        return self._windows.snapshot()
 
 
 def _next_closes_us(window: Window, watermark_us: int) -> int:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from kernels.errors import AuraError, ConfigError
 from kernels.frame import decode_frame
-from kernels.schema import Columns, column_dtype
+from kernels.schema import Columns, no_values
 from operators.archive import ArchiveWriter
 from operators.archive_files import Archive
 from operators.batch import Origin, length, take
@@ -78,20 +78,16 @@ def _tracks(agents: list[int], slices: list[bytes]) -> list[Columns]:
 
 
 def _column(frame: Columns, name: str) -> np.ndarray[Any, Any]:
-    if name in frame:
-        return frame[name]
-    dtype = column_dtype(name)
-    return np.full(length(frame), np.nan if dtype.kind == "f" else 0, dtype)
+    return frame[name] if name in frame else no_values(name, length(frame))
 
 
 def _write(tracks: list[Columns], folder: Path, topic: str) -> None:
     """Write a partition an agent: what is late is so by its own events alone, as it was not when they came."""
-    archive, zero = Archive.make(folder, topic, len(tracks), tuple(tracks[0])), np.zeros(1, np.int64)
+    archive = Archive.make(folder, topic, len(tracks), tuple(tracks[0]))
     with archive.locked():
         for number, events in enumerate(tracks):
             writer = ArchiveWriter(
                 archive, number, start=0, max_bytes=_WITHOUT_LIMIT, max_span_us=_WITHOUT_LIMIT
             )
-            origin = Origin(topic, number, zero, zero, zero)
-            writer.append([Decoded(events, origin, events["time_us"], {}, [])], 1)
+            writer.append([Decoded(events, Origin.of_record(topic, number), events["time_us"], {}, [])], 1)
             writer.close()

@@ -19,13 +19,11 @@ from dashboard.worker import WorkerFeed
 from operators.batch import Batch, Origin, Tally
 from operators.cells import Cells
 
-NONE = np.zeros(0, np.int64)
-
 
 def _feed(path: Path, number: int, ids: list[int]) -> WorkerFeed:
     feed = WorkerFeed(path, number, {"second": 0}, 10**9)
     columns = events(ids, [1_000_000 + i for i in ids], ids)
-    feed.events(Batch(columns, Origin("test", number, NONE, NONE, NONE), 0, 1_000_100))
+    feed.events(Batch(columns, Origin.nowhere("test", number), 0, 1_000_100))
     columns = {name: column.to_numpy() for name, column in zip(*_cells(number), strict=True)}
     columns["window"] = np.zeros(2, np.int16)
     del columns["shard"]

@@ -36,7 +36,7 @@ def archive(flights: Columns, tmp_path_factory: pytest.TempPathFactory) -> Archi
         writer = ArchiveWriter(made, partition, start=0, max_bytes=10**9, max_span_us=10**15)
         for offset, rows in enumerate(np.array_split(own, range(GROUP, len(own), GROUP))):
             columns = {name: values[rows] for name, values in flights.items()}
-            place = Origin("events", partition, *(np.array([n]) for n in (0, offset, 0)))
+            place = Origin.of_record("events", partition, offset)
             writer.append([Decoded(columns, place, columns["time_us"], {}, [])], offset + 1)
         writer.close()
     return made

@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 from kernels.lateness import END_US, START_US
 from kernels.schema import Columns
 from operators.batch import Batch, Origin
-from operators.causes import AskCauses, CauseStep, Patience
+from operators.causes import AskCauses, Causes, Patience
 from operators.result import Result
 
 PATIENCE = Patience(wait_us=10, reach_us=30, lateness_us=5, horizon_us=1_000)
-NONE = np.empty(0, np.int64)
 Event = tuple[int, int, int, int, int]  # agent, seq, time, agent and seq of the cause
 EVENT = st.tuples(*(st.integers(0, high) for high in (3, 3, 100, 3, 3)))
 
@@ -34,22 +33,22 @@ def batch(partition: int, events: list[Event], before_us: int) -> Batch:
         values = zip(names, zip(*events, strict=True), strict=True)
         columns = {name: np.array(column, code) for (name, code), column in values}
         after_us = int(columns["time_us"].max())
-    return Batch(columns, Origin("t", partition, NONE, NONE, NONE), before_us, after_us)
+    return Batch(columns, Origin.nowhere("t", partition), before_us, after_us)
 
 
 def run(
     parts: list[list[Event]], keys: int, turns: list[int], size: int, *, restart: bool
 ) -> list[tuple[Any, ...]]:
     """Feed the partitions in turn, `size` events at a time, and end them; return the violations sorted."""
-    ask, steps = AskCauses(keys, PATIENCE), [CauseStep(len(parts), PATIENCE) for _ in range(keys)]
+    ask, steps = AskCauses(keys, PATIENCE), [Causes(len(parts), PATIENCE) for _ in range(keys)]
     left, at_us = [list(part) for part in parts], [START_US] * len(parts)
     found: list[Result] = []
 
     def feed(own: Batch) -> None:
         for key, told in ask(own):
-            found.extend(steps[int(key)].on_batch([told])[0])
+            found.extend(steps[int(key)].on_messages([told]))
             if restart:
-                steps[int(key)] = CauseStep(len(parts), PATIENCE, steps[int(key)].snapshot())
+                steps[int(key)] = Causes(len(parts), PATIENCE, steps[int(key)].snapshot())
 
     for turn in [*turns, *(k for k in range(len(parts)) for _ in parts[k])]:
         own, left[turn] = left[turn][:size], left[turn][size:]
@@ -57,7 +56,7 @@ def run(
             feed(batch(turn, own, at_us[turn]))
             at_us[turn] = own[-1][2]
     for k in range(len(parts)):
-        feed(Batch({}, Origin("t", k, NONE, NONE, NONE), at_us[k], END_US))
+        feed(Batch({}, Origin.nowhere("t", k), at_us[k], END_US))
     return sorted(tuple(r.columns[n][0] for n in ("time_us", "agent_id", "reason")) for r in found)
 
 

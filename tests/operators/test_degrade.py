@@ -169,10 +169,9 @@ def test_topics_carry_the_level(
 
 
 def _batch(time_us: Sequence[int], **columns: Sequence[int]) -> Batch:
-    none = np.empty(0, np.int64)
     arrays = {"time_us": np.array(time_us, np.int64), "agent_id": np.arange(len(time_us), dtype=np.uint64)}
     arrays |= {name: np.array(values, np.uint32) for name, values in columns.items()}
-    return Batch(arrays, Origin("t", 0, none, none, none), 0, max(time_us))
+    return Batch(arrays, Origin.nowhere("t", 0), 0, max(time_us))
 
 
 def test_no_cause_is_asked_for_that_may_be_left_out(tmp_path: Path) -> None:

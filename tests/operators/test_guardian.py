@@ -18,7 +18,7 @@ CONFIG = IngestConfig(
     GRID, (), least_lateness_us=0, lateness_us=10**9,
     watch=Bounds(power=10.0, slack=1.0, ranges={"speed_mps": (0.0, 50.0)}, quarantine_us=5_000_000),
 )  # fmt: skip
-ORIGIN = Origin("flights", 3, np.zeros(1, np.int64), np.array([70]), np.zeros(1, np.int64))
+ORIGIN = Origin.of_record("flights", 3, 70)
 
 
 def events(*rows: tuple[int, float, float, float]) -> Columns:

@@ -5,17 +5,16 @@ from kernels.backend import get_backend
 from kernels.grid import Grid
 from kernels.lateness import END_US, START_US
 from operators.batch import Batch, Origin
-from operators.level_bounds import CountLevels, LevelBounds, LevelStep
+from operators.level_bounds import CountLevels, LevelBounds, LevelMix
 from operators.result import Result
 
 GRID = Grid((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), (4, 4, 1))
-NONE = np.empty(0, np.int64)
 
 
 def look(levels: list[int], allowed: int, *, pieces: int = 1, restart: bool = False) -> list[Result]:
     """Count events of these levels in one cell, in so many batches; return what is found at the end."""
     bounds = LevelBounds(GRID, 4, 1_000, allowed, 0, 10_000)
-    count, step = CountLevels(bounds, get_backend("numpy")), LevelStep(1, bounds)
+    count, step = CountLevels(bounds, get_backend("numpy")), LevelMix(1, bounds)
     found: list[Result] = []
     for part in np.array_split(np.array(levels, np.uint8), pieces):
         zeros = np.zeros(len(part), np.float32)
@@ -26,13 +25,13 @@ def look(levels: list[int], allowed: int, *, pieces: int = 1, restart: bool = Fa
             "z_m": zeros,
             "level": part,
         }
-        batch = Batch(columns, Origin("t", 0, NONE, NONE, NONE), START_US, 500)
+        batch = Batch(columns, Origin.nowhere("t", 0), START_US, 500)
         for _, told in count(batch):
-            found += step.on_batch([told])[0]
+            found += step.on_messages([told])
         if restart:
-            step = LevelStep(1, bounds, step.snapshot())
-    for _, told in count(Batch({}, Origin("t", 0, NONE, NONE, NONE), 500, END_US)):
-        found += step.on_batch([told])[0]
+            step = LevelMix(1, bounds, step.snapshot())
+    for _, told in count(Batch({}, Origin.nowhere("t", 0), 500, END_US)):
+        found += step.on_messages([told])
     return found
 
 

@@ -29,7 +29,8 @@ from operators.batch import Batch, Origin
 from operators.emergence import EmergenceConfig, EmergenceMachine, RegionSums
 from operators.field_steps import FieldDeposits, FieldMachine
 from operators.ingest import Ingest, IngestConfig
-from operators.recurrence import Machine, Recurrence, RecurrenceConfig, RecurrenceStep
+from operators.keyed import keyed
+from operators.recurrence import Machine, Recurrence, RecurrenceConfig
 from operators.result import Result
 from operators.state import pack
 
@@ -296,9 +297,7 @@ def test_runs_in_the_engine() -> None:
     batches += [source.finish(_origin(p)) for p, source in flow.sources.items()]
     graph = Dataflow("recurrence")
     told = op.flat_map("combine", op.input("in", graph, TestingSource(batches)), side.combine)
-    found = op.stateful_batch(
-        "run", told, lambda state: RecurrenceStep(Recurrence(flow.config, side.machine(), state))
-    )
+    found = keyed("run", told, lambda state: Recurrence(flow.config, side.machine(), state))
     op.output("out", found, TestingSink(out))
     run_main(graph)
     assert [(key, result.id) for key, result in out] == [("0", "15/0")]

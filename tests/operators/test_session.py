@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import bytewax.operators as op
 import numpy as np
@@ -24,7 +25,8 @@ from kernels.panes import Window
 from kernels.sessions import SessionWindow
 from operators.batch import Batch, Origin
 from operators.ingest import Ingest, IngestConfig
-from operators.session import SessionConfig, Sessions, SessionStep, ShardSessions, session_columns
+from operators.keyed import keyed
+from operators.session import SessionConfig, Sessions, ShardSessions, session_columns
 from operators.session_combine import SessionCombine, SessionMessage
 
 GRID = Grid((0.0, 0.0, 0.0), (10.0, 10.0, 10.0), (1, 1, 1))
@@ -400,7 +402,7 @@ def test_runs_in_the_engine() -> None:
     out: list[tuple[str, Sessions]] = []
     graph = Dataflow("sessions")
     stream = op.flat_map("combine", op.input("in", graph, TestingSource(batches)), flow.combine)
-    found = op.stateful_batch("session", stream, lambda state: SessionStep(ShardSessions(flow.config, state)))
+    found = keyed("session", stream, partial(ShardSessions, flow.config))
     op.output("out", found, TestingSink(out))
     run_main(graph)
     assert [[row["start_us"] for row in _rows(sessions)] for _, sessions in out] == [[0]]

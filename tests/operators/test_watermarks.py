@@ -36,8 +36,7 @@ def test_closed_never_falls_and_final_is_behind_it(marks: list[tuple[int, int, b
 
 
 def _batch(before_us: int, after_us: int, *, idle: bool = False, resumed: bool = False) -> Batch:
-    none = np.empty(0, np.int64)
-    return Batch({}, Origin("t", 1, none, none, none), before_us, after_us, idle=idle, resumed=resumed)
+    return Batch({}, Origin.nowhere("t", 1), before_us, after_us, idle=idle, resumed=resumed)
 
 
 def test_a_key_without_rows_is_told_of_the_ends_of_ticks_alone() -> None:

@@ -10,9 +10,9 @@ from kernels.errors import AuraError
 from operators.combine import Combine
 from operators.file_sink import _Partition as FilePartition
 from operators.ingest import Ingest
-from operators.session import SessionStep
+from operators.session import ShardSessions
 from operators.session_combine import SessionCombine
-from operators.window import WindowStep
+from operators.window import ShardWindows
 from service.console import Console
 from service.job import Job
 
@@ -20,9 +20,9 @@ STEPS = {
     r"source failed": (Ingest, "accept"),
     r"combine failed on simulate\[\d\] offset \d+.*": (Combine, "many"),
     r"session_combine failed on simulate\[\d\] offset \d+( to \d+)?": (SessionCombine, "__call__"),
-    r"window failed on shard \d+, events of partitions \d": (WindowStep, "on_batch"),
-    r"session failed on shard \d+, events of partitions \d": (SessionStep, "on_batch"),
-    r"window failed": (WindowStep, "snapshot"),
+    r"window failed on shard \d+, events of partitions \d": (ShardWindows, "on_messages"),
+    r"session failed on shard \d+, events of partitions \d": (ShardSessions, "on_messages"),
+    r"window failed": (ShardWindows, "snapshot"),
     r"sink failed": (FilePartition, "write_batch"),
 }
 VISIT = {

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 from bytewax.testing import run_main
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
@@ -14,8 +13,6 @@ from operators.wrap import Site, wrap
 from service.collect import collect
 from service.observe.metrics import Metrics, registry_of
 from service.observe.recorder import Recorder
-
-_NONE = np.empty(0, np.int64)
 
 
 def _samples(recorder: Recorder, plan) -> dict[tuple, float]:
@@ -82,7 +79,7 @@ def test_an_idle_partition_holds_nothing_back() -> None:
     recorder = Recorder({})
 
     def batch(partition: int, watermark_us: int, *, idle: bool = False) -> list[Batch]:
-        return [Batch({}, Origin("t", partition, _NONE, _NONE, _NONE), 0, watermark_us, idle=idle)]
+        return [Batch({}, Origin.nowhere("t", partition), 0, watermark_us, idle=idle)]
 
     read = recorder.around(Site("source", "next_batch", None), lambda batches: batches)
     read(batch(0, 50))
