@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from partitions import Partitions
 from reference import Row
 
 from kernels.aggregate import Layout
@@ -13,17 +14,17 @@ from kernels.metric import Metric
 from kernels.panes import Window
 from kernels.schema import Columns
 from kernels.shards import ShardMap
-from operators.batch import Batch, Origin, Tally
+from operators.batch import Batch, Tally
 from operators.cells import AGGREGATES, CellsConfig, to_cells
 from operators.combine import Combine, Message, groups_of
-from operators.ingest import Ingest, IngestConfig
+from operators.ingest import IngestConfig
 from operators.window import Closed, ShardWindows, WindowConfig
 
 __all__ = ["Flow", "columns_of", "last_rows"]
 
 
 @dataclass
-class Flow:
+class Flow(Partitions):
     """The steps between a source and a sink, and what they put out."""
 
     grid: Grid
@@ -44,41 +45,29 @@ class Flow:
         self.layout = Layout(tuple(self.metrics), flags, flags)
         groups = groups_of(self.windows, self.grid.size)
         latenesses = [w.lateness_us for w in self.windows]
-        self.ingest_config = IngestConfig(
+        checks = IngestConfig(
             self.grid, tuple(self.metrics), least_lateness_us=min(latenesses), lateness_us=max(latenesses),
             dedup=self.dedup, max_jump_us=self.max_jump_us,
         )  # fmt: skip
-        self.sources = {p: Ingest(self.ingest_config) for p in range(self.partitions)}
+        self.open(checks, self.partitions)
         shards = ShardMap.uniform(self.grid.size, self.shards)
         self.combine = Combine(self.grid, shards, self.layout, groups, self.backend)
         self.window_config = WindowConfig(groups, self.partitions, shards, self.layout, self.horizon_us)
         self.shard_windows = {str(k): ShardWindows(self.window_config) for k in range(self.shards)}
 
-    def feed(self, partition: int, rows: Sequence[Row]) -> None:
-        """Let a partition deliver a batch."""
-        self._take(
-            self.sources[partition].accept(
-                columns_of(rows, self.grid, self.metrics), _origin(partition, len(rows))
-            )
-        )
-
-    def pause(self, partition: int) -> None:
-        """Let a partition be idle."""
-        self._take(self.sources[partition].pause(_origin(partition, 0)))
-
-    def finish(self, partitions: Iterable[int]) -> None:
-        """Let partitions come to their end."""
-        for partition in partitions:
-            self._take(self.sources[partition].finish(_origin(partition, 0)))
-
     def restart(self) -> None:
         """Go on from snapshots, as after a crash."""
-        self.sources = {p: Ingest(self.ingest_config, s.snapshot()) for p, s in self.sources.items()}
+        super().restart()
         self.shard_windows = {
             k: ShardWindows(self.window_config, w.snapshot()) for k, w in self.shard_windows.items()
         }
 
-    def _take(self, batch: Batch) -> None:
+    def columns(self, events: Sequence[Row]) -> Columns:
+        """Return rows as columns."""
+        return columns_of(events, self.grid, self.metrics)
+
+    def take(self, batch: Batch) -> None:
+        """Let a batch through the steps."""
         for output in batch.account():
             if isinstance(output, Tally):
                 self.tally.add(output)
@@ -130,11 +119,6 @@ def columns_of(rows: Sequence[Row], grid: Grid, metrics: Sequence[Metric]) -> Co
         values = [np.nan if r.values[number] is None else r.values[number] for r in rows]
         columns[metric.name] = np.array(values, np.float32)
     return columns
-
-
-def _origin(partition: int, rows: int) -> Origin:
-    start = np.zeros(min(rows, 1), np.int64)
-    return Origin("test", partition, start, start, start)
 
 
 def split(rows: Sequence[Row], sizes: Sequence[int]) -> list[Sequence[Row]]:

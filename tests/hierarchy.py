@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
+from partitions import Partitions, Published
 from population import LATENESS_US, Event, columns_of
 
 from kernels.grid import Grid
 from kernels.metric import Metric
-from operators.batch import Batch, Origin
-from operators.ingest import Ingest, IngestConfig
+from kernels.schema import Columns
+from operators.batch import Batch
+from operators.ingest import IngestConfig
 from operators.level_block import Block
 from operators.level_events import BLOCK_LEVEL, LevelEvents
 from operators.level_results import LevelsConfig
@@ -29,14 +30,14 @@ _POINT, _LEVELS = 1024, range(7)
 
 
 @dataclass
-class Flow:
+class Flow(Partitions):
     """The steps between sources and sink, and the last revision of what they put out."""
 
     grid: Grid
     partitions: int
     shards: int
     tick_us: int = 8
-    found: dict[tuple[str, str], Result] = field(default_factory=dict)
+    found: Published = field(default_factory=Published)
 
     def __post_init__(self) -> None:
         """Build the steps."""
@@ -50,10 +51,10 @@ class Flow:
             10**9,
             self.partitions,
         )
-        self.ingest = IngestConfig(
+        checks = IngestConfig(
             self.grid, (METRIC,), least_lateness_us=LATENESS_US, lateness_us=3 * LATENESS_US
         )
-        self.sources = [Ingest(self.ingest) for _ in range(self.partitions)]
+        self.open(checks, self.partitions)
         self.events = LevelEvents(
             self.grid,
             (METRIC,),
@@ -64,41 +65,24 @@ class Flow:
         self.blocks = {str(k): Block(self.config) for k in range(self.shards)}
         self.uppers = [self._upper(level) for level in _LEVELS[BLOCK_LEVEL + 1 :]]
 
-    def feed(self, partition: int, events: Sequence[Event]) -> None:
-        """Let a partition deliver a batch."""
-        self._take(self.sources[partition].accept(columns_of(events), _origin(partition, len(events))))
-
-    def pause(self, partition: int) -> None:
-        """Let a partition be idle."""
-        self._take(self.sources[partition].pause(_origin(partition, 0)))
-
-    def finish(self) -> None:
-        """Let all partitions come to their end."""
-        for partition, source in enumerate(self.sources):
-            self._take(source.finish(_origin(partition, 0)))
-
     def restart(self) -> None:
         """Go on from snapshots, as after a crash."""
-        self.sources = [Ingest(self.ingest, source.snapshot()) for source in self.sources]
+        super().restart()
         self.blocks = {k: Block(self.config, block.snapshot()) for k, block in self.blocks.items()}
         self.uppers = [
             self._upper(level, upper.snapshot())
             for level, upper in zip(_LEVELS[BLOCK_LEVEL + 1 :], self.uppers, strict=True)
         ]
 
-    def rows(self, kind: str) -> list[dict[str, Any]]:
-        """Return the rows of the last revisions of a kind."""
-        return [
-            {name: values[i].item() for name, values in result.columns.items()}
-            for (k, _), result in self.found.items()
-            for i in range(len(result))
-            if k == kind
-        ]
-
     def _upper(self, level: int, state: bytes | None = None) -> Upper:
         return Upper(self.config, level, self.shards if level == BLOCK_LEVEL + 1 else 1, state)
 
-    def _take(self, batch: Batch) -> None:
+    def columns(self, events: Sequence[Event]) -> Columns:
+        """Return events as columns."""
+        return columns_of(events)
+
+    def take(self, batch: Batch) -> None:
+        """Let a batch through the steps."""
         for shard, told in self.events(batch):
             said = self.blocks[shard].on_messages([told])
             for upper in self.uppers:
@@ -111,9 +95,7 @@ class Flow:
     def _publish(self, said: Sequence[Result | Climb]) -> None:
         for result in said:
             if isinstance(result, Result):
-                before = self.found.get((result.kind, result.id))
-                assert before is None or result.revision == before.revision + 1
-                self.found[result.kind, result.id] = result
+                self.found.add(result)
 
 
 def levels(partitions: Mapping[int, Sequence[Event]], grid: Grid) -> dict[tuple[int, ...], dict[str, Any]]:
@@ -189,8 +171,3 @@ def _region(event: Event, grid: Grid, level: int) -> tuple[int, ...]:
         min(int((p - low) / edge), n - 1) >> level
         for p, low, edge, n in zip(event.xyz, grid.min_m, grid.cell_m, grid.shape, strict=True)
     )
-
-
-def _origin(partition: int, rows: int) -> Origin:
-    start = np.zeros(min(rows, 1), np.int64)
-    return Origin("test", partition, start, start, start)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
+from partitions import Partitions, Published
 
 from kernels.agent_rows import agent_dtype
 from kernels.backend import get_backend
@@ -15,12 +16,11 @@ from kernels.metric import Metric
 from kernels.patches import Patches
 from kernels.schema import Columns
 from kernels.scorer import Scorer
-from operators.batch import Batch, Origin
-from operators.ingest import Ingest, IngestConfig
+from operators.batch import Batch
+from operators.ingest import IngestConfig
 from operators.last_events import LastEvents
 from operators.owner import Owner, OwnerConfig
 from operators.population import PopulationConfig, ShardAgents
-from operators.result import Result
 
 __all__ = [
     "EXPIRE_US",
@@ -53,7 +53,7 @@ class Event(NamedTuple):
 
 
 @dataclass
-class Flow:
+class Flow(Partitions):
     """The steps between sources and sink, and the last revision of what they put out."""
 
     grid: Grid
@@ -63,14 +63,12 @@ class Flow:
     neighbours: int = 2
     backend: str = "numpy"
     model: Scorer | None = None
-    found: dict[tuple[str, str], Result] = field(default_factory=dict)
+    found: Published = field(default_factory=Published)
 
     def __post_init__(self) -> None:
         """Build the steps."""
-        self.ingest = IngestConfig(
-            self.grid, (SPEED,), least_lateness_us=LATENESS_US, lateness_us=3 * LATENESS_US
-        )
-        self.sources = [Ingest(self.ingest) for _ in range(self.partitions)]
+        checks = IngestConfig(self.grid, (SPEED,), least_lateness_us=LATENESS_US, lateness_us=3 * LATENESS_US)
+        self.open(checks, self.partitions)
         patches = Patches(self.grid, self.edge_bits, self.shards)
         ticks = OwnerConfig(
             patches,
@@ -89,42 +87,22 @@ class Flow:
         self.owners = {str(k): Owner(ticks) for k in range(count)}
         self.agents = {str(k): ShardAgents(self.config) for k in range(count)}
 
-    def feed(self, partition: int, events: Sequence[Event]) -> None:
-        """Let a partition deliver a batch."""
-        self._take(self.sources[partition].accept(columns_of(events), _origin(partition, len(events))))
-
-    def pause(self, partition: int) -> None:
-        """Let a partition be idle."""
-        self._take(self.sources[partition].pause(_origin(partition, 0)))
-
-    def finish(self) -> None:
-        """Let all partitions come to their end."""
-        for partition, source in enumerate(self.sources):
-            self._take(source.finish(_origin(partition, 0)))
-
     def restart(self) -> None:
         """Go on from snapshots, as after a crash."""
-        self.sources = [Ingest(self.ingest, source.snapshot()) for source in self.sources]
+        super().restart()
         self.owners = {k: Owner(self.config.ticks, o.snapshot()) for k, o in self.owners.items()}
         self.agents = {k: ShardAgents(self.config, a.snapshot()) for k, a in self.agents.items()}
 
-    def rows(self, kind: str) -> list[dict[str, Any]]:
-        """Return the rows of the last revisions of a kind, in the order of time and agent or region."""
-        results = [r for (k, _), r in self.found.items() if k == kind]
-        rows = [
-            {name: values[i].item() for name, values in result.columns.items()}
-            for result in results
-            for i in range(len(result))
-        ]
-        return sorted(rows, key=lambda row: tuple(row.values()))
+    def columns(self, events: Sequence[Event]) -> Columns:
+        """Return events as columns."""
+        return columns_of(events)
 
-    def _take(self, batch: Batch) -> None:
+    def take(self, batch: Batch) -> None:
+        """Let a batch through the steps."""
         for owner, told in self.last(batch):
             for moves in self.owners[owner].on_messages([told]):
                 for result in self.agents[str(moves.shard)].on_messages([moves]):
-                    before = self.found.get((result.kind, result.id))
-                    assert result.revision == (0 if before is None else before.revision + 1)
-                    self.found[result.kind, result.id] = result
+                    self.found.add(result)
 
 
 def columns_of(events: Sequence[Event]) -> Columns:
@@ -220,8 +198,3 @@ def _cell(event: Event, grid: Grid) -> tuple[int, int, int]:
         for p, low, edge, n in zip(event.xyz, grid.min_m, grid.cell_m, grid.shape, strict=True)
     )
     return x, y, z
-
-
-def _origin(partition: int, rows: int) -> Origin:
-    start = np.zeros(min(rows, 1), np.int64)
-    return Origin("test", partition, start, start, start)

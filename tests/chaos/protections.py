@@ -124,7 +124,7 @@ def _any_version(put: Set) -> None:
     put(state.msgpack, "unpackb", unpacked)
 
 
-_SINK = "tests/operators/test_kafka_sink.py::test_"
+_SINK, _CRASHES = (f"tests/operators/test_kafka_sink{part}.py::test_" for part in ("", "_crashes"))
 _SOURCE = "tests/operators/test_kafka_source.py::test_"
 _EXACT = "tests/operators/test_exactness.py::test_"
 _STORE = "tests/service/test_recovery.py::test_"
@@ -134,27 +134,27 @@ PROTECTIONS = {
     "read_back": Protection(
         "a writer that starts reads back what its run has committed",
         _replace(_WRITER, "_read_back", _ANY),
-        (_SINK + "what_was_committed_before_a_crash_is_not_written_twice",),
+        (_CRASHES + "what_was_committed_before_a_crash_is_not_written_twice",),
     ),
     "drop": Protection(
         "what stands in the log is not written again",
         _replace(Committed, "admit", lambda self, key, revision, content: revision),
-        (_SINK + "what_was_committed_before_a_crash_is_not_written_twice",),
+        (_CRASHES + "what_was_committed_before_a_crash_is_not_written_twice",),
     ),
     "remember": Protection(
         "what was found in the log and not met again outlives a second crash",
         _replace(Committed, "state", lambda self: []),
-        (_SINK + "what_was_committed_before_a_crash_is_not_written_twice",),
+        (_CRASHES + "what_was_committed_before_a_crash_is_not_written_twice",),
     ),
     "fence": Protection(
         "a writer that starts stops the one before it",
         _unfenced,
-        (_SINK + "a_zombie_that_was_forgotten_writes_nothing",),
+        (_CRASHES + "a_zombie_that_was_forgotten_writes_nothing",),
     ),
     "fence_all": Protection(
         "a start stops all writers before it, also those of partitions without results",
         _replace(kafka_sink.KafkaSink, "fence", _ANY),
-        (_SINK + "fencing_stops_all_writers_at_once",),
+        (_CRASHES + "fencing_stops_all_writers_at_once",),
     ),
     "flush": Protection(
         "a commit waits for each record, and is not made without one that failed",

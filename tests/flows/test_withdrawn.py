@@ -8,11 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from bytewax.testing import TestingSource, run_main
+from partitions import origin
 
 from flows.assemble import build
 from flows.plan import Plan
 from flows.settings.root import Settings, parse
-from operators.batch import Batch, Origin
+from operators.batch import Batch
 from operators.file_sink import FileSink
 from operators.ingest import Ingest
 from operators.kafka_run import open_run
@@ -70,20 +71,15 @@ class Script:
             "y_m": np.ones(1, np.float32),
             "z_m": np.ones(1, np.float32),
         }
-        return self.parts[partition].accept(columns, _origin(partition))
+        return self.parts[partition].accept(columns, origin(partition))
 
     def idle(self, partition: int) -> Batch:
         """Silence, for as long as it takes."""
-        return self.parts[partition].pause(_origin(partition))
+        return self.parts[partition].pause(origin(partition))
 
     def end(self) -> list[Batch]:
         """The end of both."""
-        return [self.parts[k].finish(_origin(k)) for k in range(2)]
-
-
-def _origin(partition: int) -> Origin:
-    zero = np.zeros(1, np.int64)
-    return Origin("script", partition, zero, zero, zero)
+        return [self.parts[k].finish(origin(k)) for k in range(2)]
 
 
 def amended(plan: Plan) -> list[Batch]:

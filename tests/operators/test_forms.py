@@ -79,7 +79,8 @@ class _Gathering(Flow):
 
     held: list[Batch] | None = None
 
-    def _take(self, batch: Batch) -> None:
+    def take(self, batch: Batch) -> None:
+        """Hold a batch."""
         self.held = [*(self.held or []), batch]
 
     def flush(self) -> None:

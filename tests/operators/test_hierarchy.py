@@ -70,7 +70,7 @@ def test_levels_are_those_of_an_obvious_loop(
     """Bit by bit, whatever the framing, the interleaving, restarts, shards, ticks, and who was idle when."""
     flow = Flow(GRID, len(partitions), shards, tick_us)
     play(flow, partitions, actions)
-    expected, got = levels(dict(enumerate(partitions)), GRID), by_step(flow.rows("levels"))
+    expected, got = levels(dict(enumerate(partitions)), GRID), by_step(flow.found.rows("levels"))
     assert got.keys() == expected.keys()
     for key, row in expected.items():
         assert (got[key]["events"], got[key]["agents"]) == (row["events"], row["agents"]), key
@@ -82,7 +82,7 @@ def test_levels_are_those_of_an_obvious_loop(
         assert pair == pytest.approx((value(row["mean"]), value(row["state"])), rel=0, abs=0, nan_ok=True), (
             key
         )
-    check_directives(flow.rows("directives"), expected)
+    check_directives(flow.found.rows("directives"), expected)
 
 
 def check_directives(rows: list[dict[str, Any]], expected: dict[tuple[int, ...], dict[str, Any]]) -> None:
@@ -113,7 +113,7 @@ def test_each_level_has_all_that_there_is() -> None:
     flow = Flow(GRID, 1, 3)
     play(flow, [rows], [(0, 7)])
     totals = {
-        tuple(sum(r[name] for r in flow.rows("levels") if r["level"] == level)
+        tuple(sum(r[name] for r in flow.found.rows("levels") if r["level"] == level)
               for name in ("events", "speed_mps_count", "speed_mps_sum"))
         for level in range(7)
     }  # fmt: skip
@@ -126,7 +126,7 @@ def test_a_state_follows_its_mean_by_the_coupling() -> None:
     jump += [Event(1, n, 0, (0.5, 0.5, 0.5), 0, 50.0, 0.0) for n in range(1, 31)]
     flow = Flow(GRID, 1, 1)
     play(flow, [jump], [(0, 4)])
-    states = [r["speed_mps_state"] for _, r in sorted(by_step(flow.rows("levels")).items())[:31]]
+    states = [r["speed_mps_state"] for _, r in sorted(by_step(flow.found.rows("levels")).items())[:31]]
     for n, state in enumerate(states):
         assert 50.0 - state == pytest.approx(40.0 * 0.9**n, abs=30 / (METRIC.scale * POINT))
     assert round(0.1 * 2**20) == COUPLING

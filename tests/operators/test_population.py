@@ -75,12 +75,12 @@ def play(
 def check(flow: Flow, partitions: Mapping[int, Sequence[Event]]) -> None:
     """Compare what the flow said with the reference."""
     expected = alive(partitions)
-    rows = flow.rows("agents")
+    rows = flow.found.rows("agents")
     assert [(r["time_us"], r["agent_id"]) for r in rows] == [
         (time_us, agent) for time_us in expected for agent in sorted(expected[time_us])
     ]
     found: dict[tuple[int, int], list[tuple[int, float]]] = {}
-    for row in sorted(flow.rows("neighbours"), key=lambda r: r["rank"]):
+    for row in sorted(flow.found.rows("neighbours"), key=lambda r: r["rank"]):
         found.setdefault((row["time_us"], row["agent_id"]), []).append((row["other_id"], row["distance_m"]))
     for row in rows:
         living = expected[row["time_us"]]
@@ -92,7 +92,7 @@ def check(flow: Flow, partitions: Mapping[int, Sequence[Event]]) -> None:
         assert math.isnan(row["near_heading_rad"]) == all(math.isnan(e.heading) for e in around)
         pairs = nearest(living, event, k=flow.neighbours, radius_m=min(GRID.cell_m))
         assert found.get((row["time_us"], row["agent_id"]), []) == pairs
-    check_groups(flow.rows("regions"), expected, flow.edge_bits)
+    check_groups(flow.found.rows("regions"), expected, flow.edge_bits)
 
 
 def check_groups(
@@ -143,7 +143,7 @@ def test_a_partition_that_comes_back_makes_ticks_be_said_again() -> None:
     flow.feed(1, mover[:1])
     flow.pause(1)
     flow.feed(0, other[:8])
-    gone = [r["time_us"] for r in flow.rows("agents") if r["agent_id"] == 1]
+    gone = [r["time_us"] for r in flow.found.rows("agents") if r["agent_id"] == 1]
     assert gone == [10, 20]
     flow.restart()
     flow.feed(1, mover[1:])
@@ -168,8 +168,10 @@ def test_the_same_bits_from_any_division_and_backend() -> None:
     for shards, backend in ((1, "numpy"), (3, "numpy"), (4, "onnx-cpu")):
         flow = Flow(GRID, 2, shards, backend=backend)
         play(flow, [rows[::2], rows[1::2]], [(1, 9), (0, 4)], idle=False)
-        agents = [{n: v for n, v in r.items() if n not in ("shard", "score")} for r in flow.rows("agents")]
-        seen.append((agents, flow.rows("regions"), flow.rows("neighbours")))
+        agents = [
+            {n: v for n, v in r.items() if n not in ("shard", "score")} for r in flow.found.rows("agents")
+        ]
+        seen.append((agents, flow.found.rows("regions"), flow.found.rows("neighbours")))
     assert len(seen[0][0]) > 400
     for other in seen[1:]:
         for one, two in zip(seen[0], other, strict=True):
@@ -184,7 +186,7 @@ def test_a_late_event_is_taken_by_its_lateness_and_not_by_the_batch() -> None:
         for cut in (1, 2):
             flow = Flow(GRID, 1, 2)
             play(flow, [[first, second]], [(0, cut)], idle=False)
-            last = [r["agent_id"] for r in flow.rows("agents") if r["time_us"] == 100 + TICK_US]
+            last = [r["agent_id"] for r in flow.found.rows("agents") if r["time_us"] == 100 + TICK_US]
             assert last == ([1, 2] if counts else [1])
 
 
@@ -213,7 +215,7 @@ def test_agents_are_scored_on_the_path_of_their_tick(tmp_path: Path) -> None:
     for actions in ([(0, 3)], [(8, 7), (0, 2)]):  # one of them with restarts
         flow = Flow(GRID, 1, 3, model=Swapped("swift", routed, log, lambda _: routed))
         play(flow, [rows], actions, idle=False)
-        seen.append([(row["time_us"], row["speed_mps"], row["score"]) for row in flow.rows("agents")])
+        seen.append([(row["time_us"], row["speed_mps"], row["score"]) for row in flow.found.rows("agents")])
     assert seen[0] == seen[1]
     assert {time_us for time_us, *_ in seen[0]} >= {50, 60, 110, 120, 130}
     for time_us, speed, score in seen[0]:

@@ -13,6 +13,7 @@ from bytewax.testing import TestingSink, TestingSource, run_main
 from driver import columns_of, interleave, split
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from partitions import Partitions, Published, origin
 from reference import Row
 
 from kernels.backend import get_backend
@@ -25,7 +26,8 @@ from kernels.lattice import Lattice
 from kernels.metric import Metric
 from kernels.panes import Window
 from kernels.potential import Screening
-from operators.batch import Batch, Origin
+from kernels.schema import Columns
+from operators.batch import Batch
 from operators.emergence import EmergenceConfig, EmergenceMachine, RegionSums
 from operators.field_steps import FieldDeposits, FieldMachine
 from operators.ingest import Ingest, IngestConfig
@@ -70,7 +72,7 @@ WINDOW = Window("w", length_us=2**40, slide_us=2**40, lateness_us=LATENESS_US)
 
 
 @dataclass
-class Flow:
+class Flow(Partitions):
     """The steps between a source and a sink, and what they put out."""
 
     side: Side
@@ -82,44 +84,30 @@ class Flow:
         self.config = RecurrenceConfig(
             "test", TICK_US, LATENESS_US, PUBLISH, REST, PARTITIONS, self.horizon_us
         )
-        self.checks = IngestConfig(GRID, (METRIC,), least_lateness_us=LATENESS_US, lateness_us=LATENESS_US)
-        self.sources = {p: Ingest(self.checks) for p in range(PARTITIONS)}
+        checks = IngestConfig(GRID, (METRIC,), least_lateness_us=LATENESS_US, lateness_us=LATENESS_US)
+        self.open(checks, PARTITIONS)
         self.recurrence = Recurrence(self.config, self.side.machine())
-
-    def feed(self, partition: int, rows: Sequence[Row]) -> None:
-        """Let a partition deliver a batch."""
-        self._take(self.sources[partition].accept(columns_of(rows, GRID, [METRIC]), _origin(partition)))
-
-    def pause(self, partition: int) -> None:
-        """Let a partition be idle."""
-        self._take(self.sources[partition].pause(_origin(partition)))
-
-    def finish(self) -> None:
-        """Let all partitions come to their end."""
-        for partition, source in self.sources.items():
-            self._take(source.finish(_origin(partition)))
 
     def restart(self) -> None:
         """Go on from snapshots, as after a crash."""
-        self.sources = {p: Ingest(self.checks, s.snapshot()) for p, s in self.sources.items()}
+        super().restart()
         self.recurrence = Recurrence(self.config, self.side.machine(), self.recurrence.snapshot())
 
-    def _take(self, batch: Batch) -> None:
+    def columns(self, events: Sequence[Row]) -> Columns:
+        """Return rows as columns."""
+        return columns_of(events, GRID, [METRIC])
+
+    def take(self, batch: Batch) -> None:
+        """Let a batch through the steps."""
         messages = [message for _, message in self.side.combine(batch)]
         self.results += self.recurrence.on_messages(messages)
 
     def last(self) -> dict[str, Result]:
-        """The last revision of each result; on the way each revision is one more than the one before."""
-        found: dict[str, Result] = {}
+        """The last revision of each result."""
+        found = Published()
         for result in self.results:
-            assert result.revision == (found[result.id].revision + 1 if result.id in found else 0)
-            found[result.id] = result
-        return found
-
-
-def _origin(partition: int) -> Origin:
-    start = np.zeros(1, np.int64)
-    return Origin("test", partition, start, start, start)
+            found.add(result)
+        return {result.id: result for result in found.values()}
 
 
 def _plain(results: Mapping[str, Result]) -> dict[str, dict[str, bytes]]:
@@ -154,7 +142,7 @@ def _parts(side: Side, machine: Machine, rows: Sequence[Row]) -> list:
     if not rows:
         return []
     source = Ingest(IngestConfig(GRID, (METRIC,), least_lateness_us=10**9, lateness_us=10**9))
-    batch = source.accept(columns_of(rows, GRID, [METRIC]), _origin(0))
+    batch = source.accept(columns_of(rows, GRID, [METRIC]), origin(0))
     return [each for _, told in side.combine(batch) for each in machine.parts(told)]
 
 
@@ -291,10 +279,10 @@ def test_runs_in_the_engine() -> None:
     side, out = SIDES["fields"], list[tuple[str, Result]]()
     flow = Flow(side)
     batches = [
-        source.accept(columns_of([_row(3, agent=2 * p)], GRID, [METRIC]), _origin(p))
-        for p, source in flow.sources.items()
+        source.accept(columns_of([_row(3, agent=2 * p)], GRID, [METRIC]), origin(p))
+        for p, source in enumerate(flow.sources)
     ]
-    batches += [source.finish(_origin(p)) for p, source in flow.sources.items()]
+    batches += [source.finish(origin(p)) for p, source in enumerate(flow.sources)]
     graph = Dataflow("recurrence")
     told = op.flat_map("combine", op.input("in", graph, TestingSource(batches)), side.combine)
     found = keyed("run", told, lambda state: Recurrence(flow.config, side.machine(), state))

@@ -1,21 +1,20 @@
 """Reliability 34: wrong authority, wrong password, missing grants are denied in one message, and no secret is said anywhere."""
 
 import json
-import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from command import ROOT, json_of
+from command import aura as call
 from secure_kafka import PASSWORDS, secure_kafka
 
 from flows.settings import load
 from operators.kafka_results import TOPICS
 from operators.kafka_tables import read_results
 
-ROOT = Path(__file__).parents[2]
 TOKEN = "token-that-nobody-sees-81d3"
 SECRETS = (*PASSWORDS.values(), TOKEN, "guessed-wrong-55a1")
 READ = ("run", "--source", "kafka", "--sink", "kafka", "--until-end", "--json", "--set", "log.form=json")
@@ -56,12 +55,7 @@ def aura(broker: str, folder: Path, tmp_path: Path) -> Iterator[Aura]:
     said: list[str] = []
 
     def run(user: str, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "service", *arguments],
-            cwd=tmp_path,
-            env=os.environ | {"PYTHONPATH": str(ROOT)} | variables(broker, folder, user) | env,
-            capture_output=True, text=True, check=False, timeout=100,
-        )  # fmt: skip
+        done = call(*arguments, check=False, cwd=tmp_path, **variables(broker, folder, user) | env)
         said.append(done.stdout + done.stderr)
         return done
 
@@ -85,11 +79,7 @@ def denied(done: subprocess.CompletedProcess[str]) -> str:
 @pytest.mark.timeout(300)
 def test_each_user_can_do_its_part_and_no_more_is_granted(aura: Aura, broker: str, folder: Path) -> None:
     """Topics made, flights sent, windows computed, results read: by four users, each with the least that it needs."""
-    plain = subprocess.run(
-        [sys.executable, "-m", "service", "run", "--json", "--out", str(folder / "plain")],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    expected = json.loads(plain.stdout.splitlines()[-1])
+    expected = json_of("run", "--json", "--out", str(folder / "plain"))
     assert aura("administrator", "topics", "apply").returncode == 0
     assert aura("administrator", "topics", "apply", "--json").stdout.strip().endswith("[]")
     produced = aura("producer", "produce", "--json")

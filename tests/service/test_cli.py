@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import typer
+from command import aura
 from typer.testing import CliRunner
 
 from service.cli import app
@@ -33,8 +34,7 @@ def test_an_unusable_folder_is_one_line(tmp_path: Path) -> None:
     """What the system refuses is a message and exit code 1, and no traceback."""
     file = tmp_path / "file"
     file.touch()
-    command = [sys.executable, "-m", "service", "run", "--profile", "minimal", "--out", str(file)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = aura("run", "--profile", "minimal", "--out", str(file), check=False)
     assert done.returncode == 1
     assert done.stderr == f"aura: File exists: {file}\n"
 

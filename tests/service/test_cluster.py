@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command import aura, json_of
 
 from service.cluster.processes import Channel, Process
 from service.cluster.status import read_status
@@ -87,9 +88,8 @@ def cluster(tmp_path: Path) -> Iterator[Callable[..., Cluster]]:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The summary of one process."""
-    line = [sys.executable, "-m", "service", "run", "--profile", "distributed", *LONG, "--json"]
-    line += ["--out", str(tmp_path_factory.mktemp("run"))]
-    found: dict[str, Any] = json.loads(subprocess.run(line, cwd=ROOT, capture_output=True, check=True).stdout)
+    out = str(tmp_path_factory.mktemp("run"))
+    found: dict[str, Any] = json_of("run", "--profile", "distributed", *LONG, "--json", "--out", out)
     return found
 
 
@@ -133,8 +133,7 @@ def test_stopped_drained_and_scaled(cluster: Callable[..., Cluster], undisturbed
 
     second = cluster(processes=1)
     second.running(nodes=1)
-    scale = [sys.executable, "-m", "service", "cluster", "scale", "3", "--recovery", str(second.recovery)]
-    assert subprocess.run(scale, cwd=ROOT, capture_output=True, check=True).stdout == b"3 nodes up\n"
+    assert aura("cluster", "scale", "3", "--recovery", str(second.recovery)).stdout == "3 nodes up\n"
     code, summary = second.ended()
     assert code == 0
     _same(summary, undisturbed)

@@ -1,18 +1,15 @@
 """Fields and emergence, whose state is carried from tick to tick: killed and gone on with, into topics and into files."""
 
-import json
-import os
 import signal
 import subprocess
-import sys
 import uuid
 from pathlib import Path
-from typing import Any
+
+from command import disturb, end, start
 
 from operators.kafka_tables import read_outputs
 from service.topics import DECLARED, apply, load_topics
 
-ROOT = Path(__file__).parents[2]
 JOB = (
     "--profile", "minimal", "--flows", "fields,emergence", "--json", "--set", "simulate.agents=2000",
     "--set", "simulate.duration=40s", "--set", "input.partitions=3", "--set", "field.resolution_m=50",
@@ -24,34 +21,19 @@ SLOWLY = ("--set", "input.speed=4")  # ten seconds: it does not end before it is
 
 
 def _start(out: Path, *options: str, **env: str) -> subprocess.Popen[str]:
-    line = [sys.executable, "-m", "service", "run", *JOB, "--out", str(out), *options]
-    return subprocess.Popen(
-        line, cwd=ROOT, env=os.environ | env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-
-
-def _end(process: subprocess.Popen[str]) -> dict[str, Any]:
-    out, err = process.communicate(timeout=100)
-    assert process.returncode == 0, err
-    found: dict[str, Any] = json.loads(out)
-    return found
+    return start("run", *JOB, "--out", str(out), *options, **env)
 
 
 def test_a_killed_run_goes_on(kafka: str, tmp_path: Path) -> None:
     """After two kill -9 the topics hold each publication once, with the digests of an undisturbed run into files."""
-    undisturbed = _end(_start(tmp_path / "undisturbed"))
+    undisturbed = end(_start(tmp_path / "undisturbed"))
     prefix = f"t{uuid.uuid4().hex[:8]}."
     apply({"bootstrap_servers": kafka}, load_topics(DECLARED), prefix=prefix)
     env = {"AURA_KAFKA__BOOTSTRAP": kafka, "AURA_KAFKA__PREFIX": prefix}
     options = ("--sink", "kafka", "--set", f"recovery.directory={tmp_path / 'recovery'}")
     for after_s in (2.5, 3.5):
-        process = _start(tmp_path / "out", *options, *SLOWLY, **env)
-        try:
-            process.communicate(timeout=after_s)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.communicate(timeout=60)
-    found = _end(_start(tmp_path / "out", *options, **env))
+        disturb(_start(tmp_path / "out", *options, *SLOWLY, **env), after_s, signal.SIGKILL)
+    found = end(_start(tmp_path / "out", *options, **env))
     assert found["digests"] == undisturbed["digests"]
     for kind in ("fields", "emergence"):
         records = read_outputs({"bootstrap_servers": kafka}, kind, prefix=prefix)

@@ -1,31 +1,19 @@
 """The main job through a real broker, by the commands that a user gives."""
 
-import json
 import os
-import subprocess
-import sys
 import uuid
 from pathlib import Path
 from typing import Any
 
 import pytest
+from command import json_of
 from kafka import KafkaProducer
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The summary of the run without Kafka."""
-    return _json("run", "--json", "--out", str(tmp_path_factory.mktemp("files")))
-
-
-def _json(*arguments: str, **env: str) -> Any:
-    done = subprocess.run(
-        [sys.executable, "-m", "service", *arguments],
-        cwd=ROOT, env=os.environ | env, capture_output=True, text=True, check=True, timeout=100,
-    )  # fmt: skip
-    return json.loads(done.stdout.splitlines()[-1])
+    return json_of("run", "--json", "--out", str(tmp_path_factory.mktemp("files")))
 
 
 @pytest.fixture
@@ -40,12 +28,12 @@ def test_the_same_digest_through_the_broker(
 ) -> None:
     """Topics made, flights produced, run to the end: the digest of the run without Kafka, in files and in topics."""
     env = {"AURA_KAFKA__BOOTSTRAP": kafka, "AURA_KAFKA__PREFIX": prefix}
-    assert len({change["topic"] for change in _json("topics", "apply", "--json", **env)}) > 5
-    assert _json("topics", "apply", "--json", **env) == []
-    assert _json("produce", "--format", form, "--json", **env)["events"] == expected["events_in"]
+    assert len({change["topic"] for change in json_of("topics", "apply", "--json", **env)}) > 5
+    assert json_of("topics", "apply", "--json", **env) == []
+    assert json_of("produce", "--format", form, "--json", **env)["events"] == expected["events_in"]
     read = ("run", "--source", "kafka", "--until-end", "--json")
-    files = _json(*read, "--out", str(tmp_path / "files"), **env)
-    topics = _json(*read, "--sink", "kafka", "--out", str(tmp_path / "topics"), **env)
+    files = json_of(*read, "--out", str(tmp_path / "files"), **env)
+    topics = json_of(*read, "--sink", "kafka", "--out", str(tmp_path / "topics"), **env)
     for summary in (files, topics):
         assert summary["digest"] == expected["digest"]
         assert summary["windowed"] == expected["windowed"]
@@ -55,16 +43,16 @@ def test_the_same_digest_through_the_broker(
 def test_what_cannot_be_read_is_shown_and_sent_back(kafka: str, prefix: str, tmp_path: Path) -> None:
     """Random bytes are dead letters that `aura deadletters` shows; sent back, they stand in the topic once more."""
     env = {"AURA_KAFKA__BOOTSTRAP": kafka, "AURA_KAFKA__PREFIX": prefix}
-    _json("topics", "apply", "--json", **env)
+    json_of("topics", "apply", "--json", **env)
     producer = KafkaProducer(bootstrap_servers=kafka)
     for number in range(3):
         producer.send(f"{prefix}aura.events", os.urandom(40), partition=number)
     producer.close(timeout=30)
     read = ("run", "--source", "kafka", "--sink", "kafka", "--until-end", "--json", "--out", str(tmp_path))
-    assert _json(*read, **env)["dead_letters"] == 3
-    shown = _json("deadletters", "show", "--json", **env)
+    assert json_of(*read, **env)["dead_letters"] == 3
+    shown = json_of("deadletters", "show", "--json", **env)
     assert sorted((row["partition"], row["offset"], row["size"]) for row in shown) == [
         (0, 0, 40), (1, 0, 40), (2, 0, 40),
     ]  # fmt: skip
-    assert _json("deadletters", "resend", "--partition", "1", "--json", **env) == {"sent": 1, "left": 0}
-    assert _json(*read, **env)["dead_letters"] == 4
+    assert json_of("deadletters", "resend", "--partition", "1", "--json", **env) == {"sent": 1, "left": 0}
+    assert json_of(*read, **env)["dead_letters"] == 4

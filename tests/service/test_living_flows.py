@@ -1,18 +1,15 @@
 """Population and hierarchy by the commands that a user gives: other sizes, through a broker, and after kills."""
 
-import json
-import os
 import signal
 import subprocess
-import sys
 import time
 import uuid
 from pathlib import Path
 from typing import Any
 
 import pytest
+from command import aura, end, start
 
-ROOT = Path(__file__).parents[2]
 JOB = (
     "--flows", "population,hierarchy", "--profile", "distributed", "--json",
     "--set", "simulate.agents=500", "--set", "simulate.duration=20s",
@@ -21,26 +18,14 @@ JOB = (
 KINDS = {"agents", "regions", "neighbours", "levels", "directives"}
 
 
-def start(out: Path, *options: str, **env: str) -> subprocess.Popen[str]:
-    """Start a run."""
-    line = [sys.executable, "-m", "service", "run", *JOB, "--out", str(out), *options]
-    return subprocess.Popen(
-        line, cwd=ROOT, env=os.environ | env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-
-
-def end(process: subprocess.Popen[str]) -> dict[str, Any]:
-    """Wait for a run to end; return its summary."""
-    out, err = process.communicate(timeout=110)
-    assert process.returncode == 0, err
-    found: dict[str, Any] = json.loads(out.splitlines()[-1])
-    return found
+def _start(out: Path, *options: str, **env: str) -> subprocess.Popen[str]:
+    return start("run", *JOB, "--out", str(out), *options, **env)
 
 
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The summary of an undisturbed run into files."""
-    return end(start(tmp_path_factory.mktemp("files")))
+    return end(_start(tmp_path_factory.mktemp("files")))
 
 
 def test_the_same_digests_from_other_sizes(expected: dict[str, Any], tmp_path: Path) -> None:
@@ -49,24 +34,21 @@ def test_the_same_digests_from_other_sizes(expected: dict[str, Any], tmp_path: P
     assert all(expected[kind] > 0 for kind in KINDS)
     sizes = ("input.partitions=3", "population.shards=7", "levels.shards=2", "sink.partitions=1")
     more = [option for size in sizes for option in ("--set", size)]
-    assert end(start(tmp_path, *more))["digests"] == expected["digests"]
+    assert end(_start(tmp_path, *more))["digests"] == expected["digests"]
 
 
 def test_the_same_digests_through_topics(kafka: str, expected: dict[str, Any], tmp_path: Path) -> None:
     """Read back from their topics, the results are those in files."""
     env = {"AURA_KAFKA__BOOTSTRAP": kafka, "AURA_KAFKA__PREFIX": f"t{uuid.uuid4().hex[:8]}."}
-    subprocess.run(
-        [sys.executable, "-m", "service", "topics", "apply"],
-        cwd=ROOT, env=os.environ | env, check=True, capture_output=True, timeout=100,
-    )  # fmt: skip
-    found = end(start(tmp_path, "--sink", "kafka", **env))
+    aura("topics", "apply", **env)
+    found = end(_start(tmp_path, "--sink", "kafka", **env))
     assert found["digests"] == expected["digests"]
 
 
 def test_killed_runs_go_on(expected: dict[str, Any], tmp_path: Path) -> None:
     """After kill -9 once results have been written, the next start ends with the results of an undisturbed run."""
     recovery = ("--set", f"recovery.directory={tmp_path / 'recovery'}", "--set", "recovery.epoch=50ms")
-    process = start(tmp_path / "out", *recovery)
+    process = _start(tmp_path / "out", *recovery)
     parts = tmp_path / "out" / ".parts"
     while process.poll() is None and not any(parts.glob("levels-*.parquet")):
         time.sleep(0.01)
@@ -74,4 +56,4 @@ def test_killed_runs_go_on(expected: dict[str, Any], tmp_path: Path) -> None:
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=60)
     assert killed
-    assert end(start(tmp_path / "out", *recovery))["digests"] == expected["digests"]
+    assert end(_start(tmp_path / "out", *recovery))["digests"] == expected["digests"]

@@ -12,10 +12,10 @@ import polars as pl
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
+from command import ROOT, aura, json_of
 
 from kernels.projection import Equirectangular
 
-ROOT = Path(__file__).parents[2]
 FLIGHTS = ROOT / "data" / "adsb_switzerland.parquet"
 METRICS = {
     "speed_mps": 1000.0,
@@ -25,19 +25,9 @@ METRICS = {
 MINUTE_US = 60_000_000
 
 
-def aura(*arguments: str, check: bool = True, **env: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", "service", *arguments],
-        cwd=ROOT, env=os.environ | env, capture_output=True, text=True, check=check, timeout=100,
-    )  # fmt: skip
-
-
 def run(out: Path, *arguments: str, **env: str) -> dict[str, Any]:
     """Run the main job; return its summary."""
-    summary: dict[str, Any] = json.loads(
-        aura("run", "--json", "--out", str(out), *arguments, **env).stdout.splitlines()[-1]
-    )
+    summary: dict[str, Any] = json_of("run", "--json", "--out", str(out), *arguments, **env)
     fates = ("windowed", "filtered", "late", "dead_letters", "duplicates")
     assert summary["events_in"] == sum(summary[fate] for fate in fates)
     return summary
@@ -244,7 +234,7 @@ def test_the_engine_runs_the_same_flow(flights: tuple[dict[str, Any], Path], tmp
             check=True,
         )
     assert "combine" in done.stdout
-    summary = json.loads(aura("collect", "--out", str(tmp_path), "--json").stdout)
+    summary = json_of("collect", "--out", str(tmp_path), "--json")
     assert summary["digest"] == flights[0]["digest"]
 
 

@@ -1,20 +1,18 @@
 """`aura run` with a recovery directory: stopped, or killed, it goes on, and the results are those of an undisturbed run."""
 
 import json
-import os
 import signal
 import subprocess
-import sys
 import uuid
 from pathlib import Path
 from typing import Any
 
 import pytest
+from command import disturb, end, start
 
 from operators.kafka_tables import read_outputs
 from service.topics import DECLARED, apply, load_topics
 
-ROOT = Path(__file__).parents[2]
 JOB = (
     "--profile",
     "distributed",
@@ -30,34 +28,13 @@ SLOWLY = ("--set", "input.speed=4")  # a quarter of a minute: it does not end be
 
 
 def _start(out: Path, *options: str, **env: str) -> subprocess.Popen[str]:
-    line = [sys.executable, "-m", "service", "run", *JOB, "--out", str(out), *options]
-    return subprocess.Popen(
-        line, cwd=ROOT, env=os.environ | env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-
-
-def _disturb(process: subprocess.Popen[str], after_s: float, number: signal.Signals) -> tuple[int, str]:
-    """Let it run for a while, send it a signal, and return how it ended and what it printed."""
-    try:
-        out, err = process.communicate(timeout=after_s)
-    except subprocess.TimeoutExpired:
-        process.send_signal(number)
-        out, err = process.communicate(timeout=60)
-    assert "Traceback" not in err
-    return process.returncode, out
-
-
-def _end(process: subprocess.Popen[str]) -> dict[str, Any]:
-    out, err = process.communicate(timeout=100)
-    assert process.returncode == 0, err
-    found: dict[str, Any] = json.loads(out)
-    return found
+    return start("run", *JOB, "--out", str(out), *options, **env)
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The summary of a run that nobody disturbs."""
-    return _end(_start(tmp_path_factory.mktemp("undisturbed")))
+    return end(_start(tmp_path_factory.mktemp("undisturbed")))
 
 
 def _same(found: dict[str, Any], expected: dict[str, Any]) -> None:
@@ -77,12 +54,12 @@ def _same(found: dict[str, Any], expected: dict[str, Any]) -> None:
 def test_stopped_and_killed_runs_go_on(undisturbed: dict[str, Any], tmp_path: Path) -> None:
     """SIGTERM stops a run where it is, with exit code 0; after it and after two kill -9 the results are the same."""
     recovery = ("--set", f"recovery.directory={tmp_path / 'recovery'}")
-    code, printed = _disturb(_start(tmp_path / "out", *recovery, *SLOWLY), 2.0, signal.SIGTERM)
+    code, printed = disturb(_start(tmp_path / "out", *recovery, *SLOWLY), 2.0, signal.SIGTERM)
     assert (code, json.loads(printed)) == (0, {"complete": False})
     for after_s in (1.6, 2.1):
-        code, _ = _disturb(_start(tmp_path / "out", *recovery, *SLOWLY), after_s, signal.SIGKILL)
+        code, _ = disturb(_start(tmp_path / "out", *recovery, *SLOWLY), after_s, signal.SIGKILL)
         assert code == -signal.SIGKILL
-    _same(_end(_start(tmp_path / "out", *recovery)), undisturbed)
+    _same(end(_start(tmp_path / "out", *recovery)), undisturbed)
 
 
 def test_each_result_is_in_its_topic_once(kafka: str, undisturbed: dict[str, Any], tmp_path: Path) -> None:
@@ -92,8 +69,8 @@ def test_each_result_is_in_its_topic_once(kafka: str, undisturbed: dict[str, Any
     env = {"AURA_KAFKA__BOOTSTRAP": kafka, "AURA_KAFKA__PREFIX": prefix}
     options = ("--sink", "kafka", "--set", f"recovery.directory={tmp_path / 'recovery'}")
     for after_s in (1.8, 2.3, 2.0):
-        _disturb(_start(tmp_path / "out", *options, **env), after_s, signal.SIGKILL)
-    _same(_end(_start(tmp_path / "out", *options, **env)), undisturbed)
+        disturb(_start(tmp_path / "out", *options, **env), after_s, signal.SIGKILL)
+    _same(end(_start(tmp_path / "out", *options, **env)), undisturbed)
     found = read_outputs({"bootstrap_servers": kafka}, "cells", prefix=prefix)
     about = [(key, headers["part"], headers["revision"]) for key, headers, _ in found]
     assert len(about) == len(set(about)) > 100

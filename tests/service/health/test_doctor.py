@@ -1,20 +1,16 @@
 """`aura doctor` on a set-up that works and on ones that are broken, with a real broker."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from command import aura
 
 from flows.settings import load
 from service.health.checks import check_clock
 from service.health.doctor import examine
-
-ROOT = Path(__file__).parents[3]
 
 
 def _states(found: dict[str, Any]) -> dict[str, str]:
@@ -22,10 +18,7 @@ def _states(found: dict[str, Any]) -> dict[str, str]:
 
 
 def _doctor(*options: str, **env: str) -> tuple[int, dict[str, Any]]:
-    line = [sys.executable, "-m", "service", "doctor", "--json", *options]
-    done = subprocess.run(
-        line, cwd=ROOT, env=os.environ | env, capture_output=True, text=True, check=False, timeout=100
-    )
+    done = aura("doctor", "--json", *options, check=False, **env)
     return done.returncode, json.loads(done.stdout.splitlines()[-1])
 
 

@@ -1,30 +1,15 @@
 """The log of a program's life."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[3]
+from command import aura
 
 
 def _run(tmp_path: Path, *options: str) -> list[dict[str, Any]]:
-    line = [
-        sys.executable,
-        "-m",
-        "service",
-        "run",
-        "--profile",
-        "minimal",
-        "--out",
-        str(tmp_path),
-        "--set",
-        "log.form=json",
-    ]
-    done = subprocess.run(
-        [*line, *options], cwd=ROOT, env=os.environ, capture_output=True, text=True, check=False, timeout=100
+    done = aura(
+        "run", "--profile", "minimal", "--out", str(tmp_path), "--set", "log.form=json", *options, check=False
     )
     return [json.loads(text) for text in done.stderr.splitlines() if text.startswith("{")]
 

@@ -1,9 +1,6 @@
 """Traces from a producer through a real broker and the flow to the results, sent by OTLP to a real receiver."""
 
 import json
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command import aura
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from operators.kafka_reader import read_committed
-
-ROOT = Path(__file__).parents[3]
 
 
 class Receiver:
@@ -69,11 +65,6 @@ def receiver() -> Iterator[Receiver]:
     found.server.server_close()
 
 
-def _aura(*arguments: str, env: dict[str, str]) -> None:
-    line = [sys.executable, "-m", "service", *arguments]
-    subprocess.run(line, cwd=ROOT, env=os.environ | env, capture_output=True, check=True, timeout=100)
-
-
 def _records(kafka: str, prefix: str) -> list[dict[str, bytes]]:
     parts = {(f"{prefix}aura.cells", number): 0 for number in range(4)}
     return [dict(record.headers) for record in read_committed({"bootstrap_servers": [kafka]}, parts)]
@@ -87,9 +78,9 @@ def test_one_trace_from_producer_to_result(
         "AURA_KAFKA__BOOTSTRAP": kafka, "AURA_KAFKA__PREFIX": topics(),
         "AURA_TRACING__ENDPOINT": receiver.endpoint, "AURA_TRACING__SAMPLE": "1",
     }  # fmt: skip
-    _aura("produce", env=env)
+    aura("produce", **env)
     assert {span["name"] for span in receiver.spans.values()} == {"produce"}
-    _aura("run", "--source", "kafka", "--sink", "kafka", "--until-end", "--out", str(tmp_path), env=env)
+    aura("run", "--source", "kafka", "--sink", "kafka", "--until-end", "--out", str(tmp_path), **env)
     traced = [headers["traceparent"].decode() for headers in _records(kafka, env["AURA_KAFKA__PREFIX"])]
     assert traced
     for text in traced:
@@ -107,8 +98,8 @@ def test_one_trace_from_producer_to_result(
 def test_without_an_endpoint_there_is_nothing(kafka: str, topics: Callable[..., str], tmp_path: Path) -> None:
     """Results carry no trace, and are the same: a trace is no part of what a result says."""
     env = {"AURA_KAFKA__BOOTSTRAP": kafka, "AURA_KAFKA__PREFIX": topics()}
-    _aura("produce", env=env)
-    _aura("run", "--source", "kafka", "--sink", "kafka", "--until-end", "--out", str(tmp_path), env=env)
+    aura("produce", **env)
+    aura("run", "--source", "kafka", "--sink", "kafka", "--until-end", "--out", str(tmp_path), **env)
     found = _records(kafka, env["AURA_KAFKA__PREFIX"])
     assert found
     assert not any("traceparent" in headers for headers in found)
