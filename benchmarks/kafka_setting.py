@@ -17,8 +17,9 @@ from infra.kafka.broker import Cluster
 from kernels.frame import decode_frame, encode_frame
 from kernels.row_writer import encode_rows
 from operators.ingest import FRAME_TYPE
+from service.declared_topics import DECLARED, load_topics
 from service.sender import Sender
-from service.topics import DECLARED, apply, load_topics
+from service.topics import apply
 
 __all__ = ["EVENTS", "Setting", "output_of", "setting"]
 

@@ -9,8 +9,6 @@ A sum over features is written as a MatMul: ReduceMean and ReduceSum of ONNX Run
 event in the block, which is why they are not allowed.
 """
 
-import json
-import math
 from hashlib import sha256 as _sha256
 from typing import Any, NamedTuple
 
@@ -21,8 +19,9 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from kernels.errors import ConfigError
+from kernels.model_description import REMAKE, Feature, broken, described
 
-__all__ = ["ALLOWED", "MAX_BYTES", "Feature", "Model", "Node", "check_hash", "read_model"]
+__all__ = ["ALLOWED", "MAX_BYTES", "Model", "Node", "check_hash", "read_model"]
 
 ALLOWED = frozenset(
     {
@@ -39,28 +38,6 @@ _MAX_NODES = 256
 _MAX_WIDTH = 4096  # columns of any value: with blocks of 1,536 rows 25 MB
 _NEEDS_WEIGHT = frozenset({"Gemm", "MatMul", "ReduceMax", "ReduceMin"})
 _SOURCE = "Use the file and the hash of its model card"
-_REMAKE = "Make it as models/autoencoder.py does"
-
-
-class Feature(NamedTuple):
-    """One input of a model, and what it usually is.
-
-    Attributes
-    ----------
-    name
-        The column.
-    words, unit
-        For people.
-    typical, spread, rare
-        Centre and scale in the training data, and how far from the centre one in 1,000 of its rows lies.
-    """
-
-    name: str
-    words: str
-    unit: str
-    typical: float
-    spread: float
-    rare: float
 
 
 class Node(NamedTuple):
@@ -139,9 +116,7 @@ def check_hash(data: bytes, sha256: str | None) -> str:
         It is too large, or `sha256` is given and another.
     """
     if len(data) > MAX_BYTES:
-        raise ConfigError(
-            f"the model has more than {MAX_BYTES >> 20} MiB, the most that is accepted", _REMAKE
-        )
+        raise ConfigError(f"the model has more than {MAX_BYTES >> 20} MiB, the most that is accepted", REMAKE)
     found = _sha256(data).hexdigest()
     if sha256 is not None and found != sha256.lower():
         raise ConfigError(f"the model has the SHA-256 {found}, expected {sha256}", _SOURCE)
@@ -152,58 +127,58 @@ def _take_apart(proto: onnx.ModelProto, data: bytes, sha256: str) -> Model:
     _check_form(proto)
     weights = {tensor.name: _weight(tensor) for tensor in proto.graph.initializer}
     nodes = tuple(_node(node, weights) for node in proto.graph.node)
-    described = _description(proto)
-    output, width = _check_shapes(proto, described["role"], len(described["features"]))
-    return Model(data, sha256, nodes=nodes, weights=weights, output=output, width=width, **described)
+    said = described(proto)
+    output, width = _check_shapes(proto, said["role"], len(said["features"]))
+    return Model(data, sha256, nodes=nodes, weights=weights, output=output, width=width, **said)
 
 
 def _check_form(proto: onnx.ModelProto) -> None:
     graph = proto.graph
     opsets = [(entry.domain, entry.version) for entry in proto.opset_import]
     if len(opsets) != 1 or opsets[0][0] not in ("", "ai.onnx") or opsets[0][1] not in _OPSETS:
-        raise _broken(f"operator sets {opsets}", f"the standard one, version {_OPSETS[0]} to {_OPSETS[-1]}")
+        raise broken(f"operator sets {opsets}", f"the standard one, version {_OPSETS[0]} to {_OPSETS[-1]}")
     if proto.functions or proto.training_info or graph.sparse_initializer or graph.quantization_annotation:
-        raise _broken("functions, training data, sparse or quantised weights", "one graph with dense weights")
+        raise broken("functions, training data, sparse or quantised weights", "one graph with dense weights")
     if not 1 <= len(graph.node) <= _MAX_NODES:
-        raise _broken(f"{len(graph.node)} operators", f"1 to {_MAX_NODES}")
+        raise broken(f"{len(graph.node)} operators", f"1 to {_MAX_NODES}")
     names = [value.name for value in graph.input], [value.name for value in graph.output]
     if names[0] != ["features"] or names[1] not in (["score"], ["classes"]):
         wanted = "the input 'features' and the output 'score' or 'classes'"
-        raise _broken(f"inputs {names[0]} and outputs {names[1]}", wanted)
+        raise broken(f"inputs {names[0]} and outputs {names[1]}", wanted)
 
 
 def _weight(tensor: onnx.TensorProto) -> NDArray[Any]:
     if tensor.external_data or tensor.data_location == onnx.TensorProto.EXTERNAL:
-        raise _broken(f"weight {tensor.name!r} in another file", "all weights inside")
+        raise broken(f"weight {tensor.name!r} in another file", "all weights inside")
     if tensor.data_type not in (onnx.TensorProto.FLOAT, onnx.TensorProto.INT64):
-        raise _broken(f"weight {tensor.name!r} of ONNX type {tensor.data_type}", "float32, or int64 for axes")
+        raise broken(f"weight {tensor.name!r} of ONNX type {tensor.data_type}", "float32, or int64 for axes")
     if len(tensor.dims) > 2 or any(not 1 <= size <= _MAX_WIDTH for size in tensor.dims):
-        raise _broken(
+        raise broken(
             f"weight {tensor.name!r} of shape {list(tensor.dims)}", f"at most 2 axes of 1 to {_MAX_WIDTH}"
         )
     try:
         weight = numpy_helper.to_array(tensor)
     except (ValueError, TypeError) as error:
-        raise _broken(
+        raise broken(
             f"weight {tensor.name!r} that does not fill its shape ({error})", "whole weights"
         ) from error
     if not np.isfinite(weight).all():
-        raise _broken(f"weight {tensor.name!r} with NaN or infinity", "finite weights")
+        raise broken(f"weight {tensor.name!r} with NaN or infinity", "finite weights")
     return weight
 
 
 def _node(node: onnx.NodeProto, weights: dict[str, NDArray[Any]]) -> Node:
     if node.domain not in ("", "ai.onnx") or node.op_type not in ALLOWED:
-        raise _broken(
+        raise broken(
             f"the operator {node.domain or 'ai.onnx'}.{node.op_type}", f"only {', '.join(sorted(ALLOWED))}"
         )
     if len(node.output) != 1:
-        raise _broken(f"{node.op_type} with {len(node.output)} outputs", "one output an operator")
+        raise broken(f"{node.op_type} with {len(node.output)} outputs", "one output an operator")
     scalar = (onnx.AttributeProto.INT, onnx.AttributeProto.FLOAT)
     if any(a.type not in scalar or a.i not in (0, 1) for a in node.attribute):
-        raise _broken(f"{node.op_type} with an attribute that is no number or switch", "those alone")
+        raise broken(f"{node.op_type} with an attribute that is no number or switch", "those alone")
     if node.op_type in _NEEDS_WEIGHT and not any(name in weights for name in node.input[:2]):
-        raise _broken(
+        raise broken(
             f"{node.op_type} of {list(node.input)}, all of them computed", "a weight among the first two"
         )
     attributes = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
@@ -216,7 +191,7 @@ def _check_shapes(proto: onnx.ModelProto, role: str, features: int) -> tuple[str
         onnx.checker.check_model(proto, full_check=True)
         inferred = onnx.shape_inference.infer_shapes(proto, strict_mode=True, data_prop=True).graph
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise _broken(f"an invalid graph ({str(error).splitlines()[0]})", "a valid one") from error
+        raise broken(f"an invalid graph ({str(error).splitlines()[0]})", "a valid one") from error
     (first,), (last,) = inferred.input, inferred.output
     rows = first.type.tensor_type.shape.dim[0].dim_param if first.type.tensor_type.shape.dim else ""
     shapes = {
@@ -227,9 +202,9 @@ def _check_shapes(proto: onnx.ModelProto, role: str, features: int) -> tuple[str
     sized = last.name == named and len(width) == axes
     if not rows or given != (rows, features) or not sized or shapes[last.name][:1] != (rows,):
         expected = f"['N', {features}] and {named} {['N', 'K'][: 1 + axes]}, as its metadata says"
-        raise _broken(f"features {list(given)} and {last.name} {list(shapes[last.name])}", expected)
+        raise broken(f"features {list(given)} and {last.name} {list(shapes[last.name])}", expected)
     if {first.type.tensor_type.elem_type, last.type.tensor_type.elem_type} != {onnx.TensorProto.FLOAT}:
-        raise _broken(f"features or {last.name} of another type", "float32")
+        raise broken(f"features or {last.name} of another type", "float32")
     _check_axes(inferred, shapes, rows)
     return last.name, tuple(int(size) for size in width)
 
@@ -241,34 +216,10 @@ def _check_axes(graph: onnx.GraphProto, shapes: dict[str, tuple[str | int, ...]]
         if shape.count(rows) != 1 or not all(
             size == rows or (isinstance(size, int) and size > 0) for size in shape
         ):
-            raise _broken(
+            raise broken(
                 f"{node.op_type} that gives {node.output[0]!r} the shape {list(shape)}", f"one axis {rows!r}"
             )
 
 
 def _shape(value: onnx.ValueInfoProto) -> tuple[str | int, ...]:
     return tuple(dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim)
-
-
-def _description(proto: onnx.ModelProto) -> dict[str, Any]:
-    said = {entry.key.removeprefix("aura."): entry.value for entry in proto.metadata_props}
-    missing = {"role", "version", "features", "threshold", "training"} - said.keys()
-    if missing:
-        raise _broken(f"no metadata for {sorted('aura.' + name for name in missing)}", "all of it")
-    if said["role"] not in ("event", "cell", "class"):
-        raise _broken(f"aura.role {said['role']!r}", "'event', 'cell' or 'class'")
-    try:
-        features = tuple(Feature(**entry) for entry in json.loads(said["features"]))
-        numbers = [float(said["threshold"]), *(float(value) for feature in features for value in feature[3:])]
-    except (ValueError, TypeError) as error:
-        raise _broken(f"metadata that cannot be read ({error})", "what `Model` describes") from error
-    if not all(map(math.isfinite, numbers)) or any(min(f.spread, f.rare) <= 0 for f in features):
-        raise _broken("a number in its metadata that is none, or a spread of 0", "finite ones above 0")
-    if len({feature.name for feature in features}) != len(features) or not features:
-        raise _broken("aura.features empty or with a name twice", "each name once")
-    named = {name: said[name] for name in ("role", "version", "training")}
-    return {**named, "features": features, "threshold": numbers[0]}
-
-
-def _broken(got: str, expected: str) -> ConfigError:
-    return ConfigError(f"the model has {got}, expected {expected}", _REMAKE)

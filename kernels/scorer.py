@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from kernels.backend import Backend, get_backend
 from kernels.errors import ConfigError
-from kernels.onnx_model import Feature, Model, read_model
+from kernels.model_description import Feature
+from kernels.onnx_model import Model, read_model
 
 __all__ = ["Scorer", "in_digits"]
 

@@ -13,15 +13,16 @@ a function of the partition's rows before them alone.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kernels.agent_order import CHUNK_ROWS, AgentOrder
 from kernels.agent_table import AgentTable
+from kernels.findings import Findings, Found, joined
 
-__all__ = ["CAUSAL", "ENERGY", "INFORMATION", "RULES", "Bounds", "Findings", "Watch"]
+__all__ = ["CAUSAL", "ENERGY", "INFORMATION", "RULES", "Bounds", "Watch"]
 
 RULES = ("energy_conservation", "causal_consistency", "information_bounds")
 """Rules by number."""
@@ -65,45 +66,6 @@ class Bounds:
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     quarantine_us: int = 60_000_000
     silence_us: int = 3_600_000_000
-
-
-class Findings(NamedTuple):
-    """K violations among N rows, in order of row, then of rule.
-
-    Parameters
-    ----------
-    quarantined
-        (N,) whether the agent is in quarantine, with this row.
-    row, rule
-        (K,) int64, uint8.
-    value, bound
-        (K,) float64, see the module.
-    column
-        (K,) object, the column that the violation is about.
-    entered
-        (K,) whether the agent was not in quarantine before this row.
-    before
-        (K,) the agent's row before, with the fields of the state; `time_us` of -2**62 if there is none.
-    """
-
-    quarantined: NDArray[np.bool_]
-    row: NDArray[np.int64]
-    rule: NDArray[np.uint8]
-    value: NDArray[np.float64]
-    bound: NDArray[np.float64]
-    column: NDArray[Any]
-    entered: NDArray[np.bool_]
-    before: NDArray[Any]
-
-
-class _Found(NamedTuple):
-    """Violations of one rule, and the column that they are about."""
-
-    rule: int
-    column: str
-    row: NDArray[np.int64]
-    value: NDArray[np.float64]
-    bound: NDArray[np.float64]
 
 
 class Watch:
@@ -166,7 +128,7 @@ class Watch:
         now = {name: values[start : start + CHUNK_ROWS] for name, values in columns.items()}
         time_us = now["time_us"]
         if not len(time_us):
-            return _findings([], np.zeros(0, np.bool_), np.zeros(0, np.bool_), np.empty(0, _LAST), start)
+            return joined([], np.zeros(0, np.bool_), np.zeros(0, np.bool_), np.empty(0, _LAST), start)
         newest_us = np.maximum(np.maximum.accumulate(time_us), self._newest_us)
         slots = self._table.slots(now["agent_id"], live=self._alive)
         rows = AgentOrder(slots)
@@ -184,36 +146,36 @@ class Watch:
         self._newest_us = int(newest_us[-1])
         span_us = self._bounds.quarantine_us
         marked, marked_before = time_us - last["violated_us"] < span_us, time_us - earlier_us < span_us
-        return _findings(found, marked, marked_before, before, start)
+        return joined(found, marked, marked_before, before, start)
 
     def _alive(self, rows: NDArray[Any]) -> NDArray[np.bool_]:
         alive: NDArray[np.bool_] = rows["time_us"] >= self._newest_us - self._bounds.silence_us
         return alive
 
-    def _energy(self, now: Mapping[str, NDArray[Any]], before: NDArray[Any]) -> list[_Found]:
+    def _energy(self, now: Mapping[str, NDArray[Any]], before: NDArray[Any]) -> list[Found]:
         if ENERGY not in self._bounds.rules or "energy" not in now:
             return []
         change = np.abs(now["energy"].astype(np.float64) - before["energy"])
         dt_s = (now["time_us"] - before["energy_us"]) * 1e-6
         bound = self._bounds.power * np.maximum(dt_s, 0) + self._bounds.slack
         jumps = np.flatnonzero(change > bound)  # NaN without an energy now or before: no jump
-        return [_Found(ENERGY, "energy", jumps, change.take(jumps), bound.take(jumps))]
+        return [Found(ENERGY, "energy", jumps, change.take(jumps), bound.take(jumps))]
 
-    def _causal(self, now: Mapping[str, NDArray[Any]], before: NDArray[Any]) -> list[_Found]:
+    def _causal(self, now: Mapping[str, NDArray[Any]], before: NDArray[Any]) -> list[Found]:
         if CAUSAL not in self._bounds.rules:
             return []
         back = np.flatnonzero(now["time_us"] < before["time_us"])
         back_s = (before["time_us"].take(back) - now["time_us"].take(back)) * 1e-6
-        found = [_Found(CAUSAL, "time_us", back, back_s, np.zeros(len(back)))]
+        found = [Found(CAUSAL, "time_us", back, back_s, np.zeros(len(back)))]
         if "seq" in now:
             seq, seen = now["seq"].astype(np.uint32, copy=False), before["seq"]
             ahead = seq - seen  # modulo 2**32, as serial numbers are (RFC 1982)
             stuck = np.flatnonzero((seq != 0) & (seen != 0) & ((ahead == 0) | (ahead >= _HALF)))
             values = (column.take(stuck).astype(np.float64) for column in (seq, seen))
-            found.append(_Found(CAUSAL, "seq", stuck, *values))
+            found.append(Found(CAUSAL, "seq", stuck, *values))
         return found
 
-    def _information(self, now: Mapping[str, NDArray[Any]]) -> list[_Found]:
+    def _information(self, now: Mapping[str, NDArray[Any]]) -> list[Found]:
         if INFORMATION not in self._bounds.rules:
             return []
         return [
@@ -247,7 +209,7 @@ class _Gaps:
             last[name] = np.where(held, self._known[name].take(agent), last[name].take(row))
         return self._rows.before(self._known, last)
 
-    def note_violations(self, last: NDArray[Any], found: Sequence[_Found]) -> NDArray[np.int64]:
+    def note_violations(self, last: NDArray[Any], found: Sequence[Found]) -> NDArray[np.int64]:
         """Set in `last` when each agent last violated a rule; return when it had before each row."""
         stands, at_us = self._new.copy(), np.full(len(last), _LONG_AGO)
         for each in found:
@@ -259,10 +221,10 @@ class _Gaps:
         return earlier_us
 
 
-def _outside(name: str, values: NDArray[Any], low: float, high: float) -> _Found:
+def _outside(name: str, values: NDArray[Any], low: float, high: float) -> Found:
     rows = np.flatnonzero((values < low) | (values > high))
     value = values.take(rows).astype(np.float64)
-    return _Found(INFORMATION, name, rows, value, np.where(value < low, low, high))
+    return Found(INFORMATION, name, rows, value, np.where(value < low, low, high))
 
 
 def _as_rows(now: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
@@ -274,30 +236,3 @@ def _as_rows(now: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
     for name, missing in (("energy", np.nan), ("seq", 0), ("level", 0)):
         rows[name] = now.get(name, missing)
     return rows
-
-
-def _findings(
-    found: Sequence[_Found],
-    quarantined: NDArray[np.bool_],
-    before_it: NDArray[np.bool_],
-    before: NDArray[Any],
-    start: int,
-) -> Findings:
-    """Return the violations of a chunk, whose first row is number `start`."""
-    some = [each for each in found if len(each.row)]
-    if not some:
-        none = np.empty(0)
-        return Findings(
-            quarantined, none.astype(np.int64), none.astype(np.uint8), none, none, none.astype(object),
-            none.astype(np.bool_), before[:0],
-        )  # fmt: skip
-    row = np.concatenate([each.row for each in some])
-    rule = np.concatenate([np.full(len(each.row), each.rule, np.uint8) for each in some])
-    column = np.concatenate([np.full(len(each.row), each.column, object) for each in some])
-    order = np.lexsort((rule, row))  # stable: of one rule and row, the columns stay in their order
-    row = row.take(order)
-    value, bound = (np.concatenate([getattr(each, name) for each in some]) for name in ("value", "bound"))
-    return Findings(
-        quarantined, row + start, rule.take(order), value.take(order), bound.take(order), column.take(order),
-        ~before_it.take(row), before.take(row),
-    )  # fmt: skip

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kernels.findings import Findings
 from kernels.frame import encode_frame
 from kernels.schema import Columns
-from kernels.watch import RULES, Bounds, Findings, Watch
+from kernels.watch import RULES, Bounds, Watch
 from operators.alerts import FIELDS
 from operators.batch import Alerts, Origin
 from operators.violation import violation

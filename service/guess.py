@@ -9,7 +9,6 @@ Everything guessed stands in the file that is written, to be corrected there.
 """
 
 import math
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -20,6 +19,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from kernels.errors import ConfigError
+from kernels.units import to_si
+from service.column_names import name_of, named, unit_of
 
 __all__ = ["Guess", "Metric", "guess", "nice"]
 
@@ -30,31 +31,7 @@ _LATITUDE, _LONGITUDE = ("latitude", "lat"), ("longitude", "lon", "lng", "long")
 _X, _Y, _Z = ("x_m", "x", "easting", "east"), ("y_m", "y", "northing", "north"), ("z_m", "z")
 _ALTITUDE = ("altitude", "alt", "height", "elevation", "geoaltitude", "baroaltitude")
 _LEVEL = ("level",)
-_UNITS = {
-    "mps": "m/s", "m_s": "m/s", "kmh": "km/h", "kph": "km/h", "kn": "kn", "knots": "kn", "kt": "kn", "mph": "mph",
-    "deg": "deg", "rad": "rad", "km": "km", "m": "m", "ft": "ft", "kg": "kg", "pct": "%", "percent": "%", "s": "s",
-}  # fmt: skip
-_SI = {
-    "m/s": "mps",
-    "km/h": "mps",
-    "kn": "mps",
-    "mph": "mps",
-    "deg": "rad",
-    "rad": "rad",
-    "km": "m",
-    "ft": "m",
-}
-_TO_SI = {
-    "km/h": 1 / 3.6,
-    "kn": 1852 / 3600,
-    "mph": 0.44704,
-    "deg": math.pi / 180,
-    "km": 1e3,
-    "ft": 0.3048,
-    "%": 0.01,
-}
 _SIZES = ((1e17, "ns"), (1e14, "us"), (1e11, "ms"), (0, "s"))
-_PER_S = {"s": 1, "ms": 1e3, "us": 1e6, "ns": 1e9}
 _MOST_METRICS = 6
 _HIGH_FT = 15_500  # metres: nothing that is tracked flies higher, so numbers beyond are feet
 
@@ -119,14 +96,14 @@ def guess(table: pa.Table) -> Guess:
         There is no time, no position or no agent among them: it says which, and what was looked for.
     """
     numbers = {name: values for name in table.column_names if (values := _numbers(table[name])) is not None}
-    time = _named(table.column_names, _TIME)
+    time = named(table.column_names, _TIME)
     if time is None:
         raise _missing("time", _TIME, table)
     position, geographic = _position(table, numbers)
     agent = _agent(table, numbers, {time, *position})
     unit, span_s = _time(table, numbers, time)
     found = Guess(agent, time, unit, geographic, position, span_s=span_s)
-    found.level = _named(numbers, _LEVEL)
+    found.level = named(numbers, _LEVEL)
     _heights(found, numbers)
     _extent(found, numbers)
     used = {agent, time, *position, found.altitude, found.level}
@@ -162,29 +139,6 @@ def _numbers(column: pa.ChunkedArray) -> NDArray[np.float64] | None:
     return values if np.isfinite(values).any() else None
 
 
-def _named(names: Iterable[str], wanted: tuple[str, ...]) -> str | None:
-    """Return the first name that is wanted: in full, then as a part of it.
-
-    >>> _named(["MMSI", "BaseDateTime"], ("timestamp", "date_time")), _named(["gps_lat"], ("lat",)), _named(["late"], ("lat",))
-    ('BaseDateTime', 'gps_lat', None)
-    """
-    plain = {_plain(name): name for name in names}
-    for want in wanted:
-        if want in plain:
-            return plain[want]
-    for want in wanted:
-        for name, column in plain.items():
-            if f"_{want}_" in f"_{name}_" if len(want) > 1 else name in {f"{want}_{unit}" for unit in _UNITS}:
-                return column
-    return None
-
-
-def _plain(name: str) -> str:
-    """Return a name in lower case, its words apart."""
-    apart = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name)
-    return re.sub(r"[^a-z0-9]+", "_", apart.lower()).strip("_")
-
-
 def _missing(what: str, wanted: tuple[str, ...], table: pa.Table) -> ConfigError:
     return ConfigError(
         f"no column looks like the {what}; there are {', '.join(table.column_names[:50])}",
@@ -194,14 +148,14 @@ def _missing(what: str, wanted: tuple[str, ...], table: pa.Table) -> ConfigError
 
 def _position(table: pa.Table, numbers: Mapping[str, NDArray[np.float64]]) -> tuple[tuple[str, str], bool]:
     for first, second, geographic in ((_LATITUDE, _LONGITUDE, True), (_X, _Y, False)):
-        x, y = _named(numbers, first), _named(numbers, second)
+        x, y = named(numbers, first), named(numbers, second)
         if x is not None and y is not None:
             return (x, y), geographic
     raise _missing("position", (*_LATITUDE[:2], *_LONGITUDE[:2], *_X[:2], *_Y[:2]), table)
 
 
 def _agent(table: pa.Table, numbers: Mapping[str, NDArray[np.float64]], used: set[str]) -> str:
-    found = _named((name for name in table.column_names if name not in used), _AGENT)
+    found = named((name for name in table.column_names if name not in used), _AGENT)
     if found is None:
         found = next((name for name in table.column_names if name not in numbers and name not in used), None)
     if found is None:
@@ -215,7 +169,7 @@ def _time(table: pa.Table, numbers: Mapping[str, NDArray[np.float64]], name: str
         values = numbers[name]
         least = float(np.nanmedian(np.abs(values)))
         unit = next(unit for size, unit in _SIZES if least >= size)
-        return unit, float(np.nanmax(values) - np.nanmin(values)) / _PER_S[unit]
+        return unit, float(np.nanmax(values) - np.nanmin(values)) * to_si(unit).scale
     column = table[name]
     try:
         zone = "UTC" if getattr(column.type, "tz", None) else None
@@ -227,22 +181,22 @@ def _time(table: pa.Table, numbers: Mapping[str, NDArray[np.float64]], name: str
 
 
 def _heights(found: Guess, numbers: Mapping[str, NDArray[np.float64]]) -> None:
-    found.altitude = _named(numbers, _ALTITUDE if found.geographic else (*_Z, *_ALTITUDE))
+    found.altitude = named(numbers, _ALTITUDE if found.geographic else (*_Z, *_ALTITUDE))
     if found.altitude is None:
         return
-    values, unit = numbers[found.altitude], _unit(found.altitude)
+    values, unit = numbers[found.altitude], unit_of(found.altitude)
     if unit not in ("m", "ft", "km"):
         unit = "ft" if np.nanmax(values) > _HIGH_FT and found.geographic else "m"
         found.notes.append(f"{found.altitude} is taken to be in {unit}")
-    found.altitude_unit, factor = unit, _TO_SI.get(unit, 1.0)
+    found.altitude_unit, factor = unit, to_si(unit).scale
     found.height_m = float(np.nanmin(values)) * factor, float(np.nanmax(values)) * factor
 
 
 def _extent(found: Guess, numbers: Mapping[str, NDArray[np.float64]]) -> None:
     first, second = (numbers[name] for name in found.position)
     if not found.geographic:
-        found.position_unit = unit if (unit := _unit(found.position[0])) in ("m", "km", "ft") else "m"
-        factor = _TO_SI.get(found.position_unit, 1.0)
+        found.position_unit = unit if (unit := unit_of(found.position[0])) in ("m", "km", "ft") else "m"
+        factor = to_si(found.position_unit).scale
         ends = [(float(np.nanmin(v)) * factor, float(np.nanmax(v)) * factor) for v in (first, second)]
         found.extent_m = ends[0][0], ends[1][0], ends[0][1], ends[1][1]
         return
@@ -258,25 +212,9 @@ def _extent(found: Guess, numbers: Mapping[str, NDArray[np.float64]]) -> None:
     )
 
 
-def _unit(name: str) -> str:
-    return _UNITS.get(re.split(r"[^a-z0-9]+", name.lower())[-1], "1")
-
-
 def _metrics(columns: Iterable[tuple[str, NDArray[np.float64]]]) -> Iterable[Metric]:
     for column, values in columns:
-        unit = _unit(column)
-        factor = _TO_SI.get(unit, 1.0)
+        unit = unit_of(column)
+        factor = to_si(unit).scale
         low, high = float(np.nanmin(values)) * factor, float(np.nanmax(values)) * factor
-        yield Metric(_name(column, unit), column, unit, low, high)
-
-
-def _name(column: str, unit: str) -> str:
-    """Return what a column is called here: lower case, with the SI unit at its end.
-
-    >>> _name("Speed (km/h)", "1"), _name("sog_kn", "kn")
-    ('speed_km_h', 'sog_mps')
-    """
-    plain = _plain(column) or "value"
-    if unit in _SI:
-        plain = f"{plain.rpartition('_')[0] or plain}_{_SI[unit]}"
-    return plain if plain[0].isalpha() else f"v_{plain}"
+        yield Metric(name_of(column, unit), column, unit, low, high)

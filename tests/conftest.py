@@ -11,7 +11,8 @@ import pytest
 from kafka import KafkaAdminClient
 
 from infra.kafka.broker import Cluster, missing_tools
-from service.topics import DECLARED, Topic, apply, load_topics
+from service.declared_topics import DECLARED, Topic, load_topics
+from service.topics import apply
 
 
 def pytest_configure(config: pytest.Config) -> None:

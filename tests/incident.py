@@ -19,10 +19,11 @@ from lost_device import LOST, lost_device
 from flows.settings import Settings, load
 from infra.kafka.broker import Cluster
 from service.console import Console
+from service.declared_topics import DECLARED, load_topics
 from service.degrade.governor import Governor
 from service.degrade.ladder import Level
 from service.job import Job
-from service.topics import DECLARED, apply, load_topics
+from service.topics import apply
 
 ROOT = Path(__file__).resolve().parents[1]
 

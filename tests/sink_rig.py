@@ -17,7 +17,7 @@ from operators.kafka_sink import KafkaSink
 from operators.kafka_tables import read_results
 from operators.result import KINDS, Result
 from operators.session import Sessions
-from service.topics import Topic
+from service.declared_topics import Topic
 
 __all__ = ["Rig", "alert", "cells", "late", "letter", "result", "rigged", "session"]
 

@@ -30,9 +30,10 @@ def apply(
 ) -> None:
     """Create the topics that are missing, correct those that differ, and print what was changed."""
     from service import topics
+    from service.declared_topics import DECLARED, load_topics
 
     kafka = settings_of(profile, set_).kafka
-    wanted = topics.load_topics(declared or topics.DECLARED)
+    wanted = load_topics(declared or DECLARED)
     changes = topics.apply(kafka.client_options(), wanted, prefix=kafka.prefix)
     if as_json:
         print(json.dumps([asdict(change) for change in changes]))

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from flows.settings.root import Settings
 from kernels.errors import AuraError
 from operators.kafka_reader import open_consumer
+from service.declared_topics import DECLARED, load_topics
 from service.health.component import Component
-from service.topics import DECLARED, difference, load_topics
+from service.topics import difference
 
 __all__ = ["broker_checks"]
 

@@ -19,7 +19,8 @@ from chaos.watcher import Watcher
 
 from flows.settings import load
 from infra.kafka.broker import Cluster
-from service.topics import DECLARED, Topic, apply, load_topics
+from service.declared_topics import DECLARED, Topic, load_topics
+from service.topics import apply
 
 __all__ = ["Arena", "Plan", "play"]
 

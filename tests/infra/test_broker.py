@@ -8,7 +8,8 @@ import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 
 from infra.kafka.broker import HERE, BrokerError, Cluster, Node
-from service.topics import Topic, apply
+from service.declared_topics import Topic
+from service.topics import apply
 
 LARGEST = 8 * 2**20
 

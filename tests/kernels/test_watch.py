@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from kernels.watch import CAUSAL, ENERGY, INFORMATION, Bounds, Findings, Watch
+from kernels.findings import Findings
+from kernels.watch import CAUSAL, ENERGY, INFORMATION, Bounds, Watch
 
 Columns = dict[str, NDArray[Any]]
 Found = tuple[int, int, float, float, str, bool]

@@ -15,13 +15,13 @@ from kernels.lateness import END_US
 from kernels.metric import Metric
 from kernels.row_writer import encode_rows
 from kernels.schema import Columns
-from operators import kafka_reader
+from operators import kafka_batch
 from operators.batch import Batch, DeadLetter, Late, Tally
 from operators.ingest import IngestConfig
 from operators.kafka_records import REFUSED
 from operators.kafka_source import KafkaSource
 from operators.progress import Progress
-from service.topics import Topic
+from service.declared_topics import Topic
 
 FRAME = [("content-type", b"application/vnd.aura.frame")]
 ROWS = [("content-type", b"application/vnd.aura.rows+msgpack")]
@@ -387,4 +387,4 @@ def test_a_broken_record_does_not_stop_those_behind_it() -> None:
     assert (first.value, last.value) == (b"value0", b"value2")
     assert (broken.offset, broken.headers[0][0]) == (1, REFUSED)
     assert b"value1" in broken.value
-    assert isinstance(batch, kafka_reader._Batch)
+    assert isinstance(batch, kafka_batch._Batch)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from stream import Stream
 
-from service.topics import Topic
+from service.declared_topics import Topic
 
 _EVENTS = {"max.message.bytes": "8454144", "message.timestamp.type": "LogAppendTime"}
 

@@ -29,7 +29,7 @@ from operators.archive_reader import read_archive
 from operators.batch import DeadLetter
 from operators.decoded import Decoded
 from operators.topic_reader import TopicReader, offset_bounds
-from service.topics import Topic
+from service.declared_topics import Topic
 
 
 def rows_of(pieces: Iterator[Decoded] | Sequence[Decoded]) -> tuple[list[Any], list[DeadLetter]]:

@@ -11,7 +11,7 @@ from operators.kafka_run import open_run
 from operators.kafka_sink import KafkaSink
 from operators.kafka_tables import read_results
 from service.deadletters import Resent, Selection, resend, show
-from service.topics import Topic
+from service.declared_topics import Topic
 
 
 class Rig:

@@ -8,7 +8,8 @@ from pathlib import Path
 from command import disturb, end, start
 
 from operators.kafka_tables import read_outputs
-from service.topics import DECLARED, apply, load_topics
+from service.declared_topics import DECLARED, load_topics
+from service.topics import apply
 
 JOB = (
     "--profile", "minimal", "--flows", "fields,emergence", "--json", "--set", "simulate.agents=2000",

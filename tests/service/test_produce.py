@@ -20,9 +20,9 @@ from operators.mapping import Id, Mapping, Planar, Quantity, Time
 from operators.partitioned import PartitionRows, load_partitioned
 from operators.progress import Progress
 from operators.rows_source import RowsSource
+from service.declared_topics import Topic
 from service.pacing import Chunk
 from service.produce import Form, Produced, chunks_of_file, encode_chunk, produce
-from service.topics import Topic
 
 PARTITIONS = 3
 SHIPS = Mapping(

@@ -32,9 +32,10 @@ from service.commands.archive import command as archive_command
 from service.commands.replay import command as replay_command
 from service.commands.replay import parse_speed, parse_time
 from service.console import Console
+from service.declared_topics import DECLARED, Topic, load_topics
 from service.job import Job
 from service.replay import namespace, replay, replay_into
-from service.topics import DECLARED, Topic, apply, load_topics
+from service.topics import apply
 from service.verify import read_side, verify
 
 

@@ -11,7 +11,8 @@ import pytest
 from command import disturb, end, start
 
 from operators.kafka_tables import read_outputs
-from service.topics import DECLARED, apply, load_topics
+from service.declared_topics import DECLARED, load_topics
+from service.topics import apply
 
 JOB = (
     "--profile",

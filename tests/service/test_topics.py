@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from kernels.errors import AuraError, ConfigError
 from operators.kafka_results import TOPICS
-from service.topics import DECLARED, Change, Topic, apply, load_topics, plan
+from service.declared_topics import DECLARED, Change, Topic, load_topics, plan
+from service.topics import apply
 
 SINK_TOPICS = set(TOPICS.values())
 
