@@ -15,7 +15,7 @@ from kernels.lateness import END_US
 from kernels.metric import Metric
 from kernels.row_writer import encode_rows
 from kernels.schema import Columns
-from operators import kafka_batch
+from operators import kafka_batch, kafka_reader
 from operators.batch import Batch, DeadLetter, Late, Tally
 from operators.ingest import IngestConfig
 from operators.kafka_records import REFUSED
