@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,8 @@ class Site:
         Of the demonstration's cluster; None: the page can only look.
     feed
         Runs while the server does, and feeds the hub.
+    time_scales_ms
+        How long a step of each level of the hierarchy lasts, the lowest first.
     """
 
     hub: Hub
@@ -58,7 +60,7 @@ class Site:
     token: str | None = None
     controls: Controls | None = None
     feed: Callable[[], contextlib.AbstractAsyncContextManager[None]] = contextlib.nullcontext
-    _clients: set[Client] = field(default_factory=set)
+    time_scales_ms: tuple[int, ...] = ()
 
     def app(self) -> ASGIApp:
         """Return the application."""
@@ -104,7 +106,8 @@ class Site:
         return JSONResponse(state(self.hub))
 
     async def _world(self, _: Request) -> Response:
-        return JSONResponse(asdict(self.pictures.box) | {"name": self.name})
+        more = {"name": self.name, "time_scales_ms": self.time_scales_ms}
+        return JSONResponse(asdict(self.pictures.box) | more)
 
     def _asking(self, model: type[BaseModel]) -> Callable[[Request], Any]:
         async def ask(request: Request) -> Response:

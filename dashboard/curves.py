@@ -38,7 +38,7 @@ class Curves:
         self._before: deque[tuple[float, int]] = deque()
 
     def add(self, time_s: float, events_in: int, values: dict[str, float | None]) -> None:
-        """Add a sample; the rate is that of the last seconds."""
+        """Add a sample; the rate is that of the last seconds, unless the values have one."""
         while len(self._before) > 1 and time_s - self._before[0][0] > _RATE_S:
             self._before.popleft()
         rate = None
@@ -47,7 +47,7 @@ class Curves:
             # A worker that went on from a snapshot counts what it repeats once more: no rate below 0.
             rate = max(0.0, (events_in - before) / (time_s - since_s))
         self._before.append((time_s, events_in))
-        known = values | {"time_s": time_s, "events_per_s": rate}
+        known = {"events_per_s": rate} | values | {"time_s": time_s}
         self._samples.append(tuple(known.get(name) for name in NAMES))
 
     def since(self, time_s: float) -> list[tuple[float | None, ...]]:

@@ -14,6 +14,8 @@ import numpy as np
 import pyarrow as pa
 
 from dashboard.curves import Curves, Latency
+from dashboard.elsewhere import Elsewhere
+from dashboard.health import Report, Said
 from dashboard.meter import Meter
 from dashboard.queries import AgentsQuery, AlertsQuery, CellsQuery, HistoryQuery, answer, cut, merge
 from dashboard.view import View
@@ -78,10 +80,13 @@ class Hub:
     ----------
     view
         Is fed.
+    elsewhere
+        What the topics tell beside results, where they feed the view.
     """
 
-    def __init__(self, view: View) -> None:
-        self.view, self.curves, self.latency = view, Curves(), Latency()
+    def __init__(self, view: View, elsewhere: Elsewhere | None = None) -> None:
+        self.view, self.curves, self.latency, self.elsewhere = view, Curves(), Latency(), elsewhere
+        self._reports: dict[str, Report] = {}
         self.workers: dict[int, Worker] = {}
         self.graph: tuple[list[str], list[list[str]]] = ([], [])
         self.trouble = ""  # why nothing comes, in words
@@ -125,18 +130,38 @@ class Hub:
             )
         return _answered(query, tables, parts, start_s)
 
+    @property
+    def reports(self) -> dict[str, Report]:
+        """Return what the processes say of the flow's health, by who says it."""
+        return self._reports if self.elsewhere is None else self.elsewhere.reports
+
+    @property
+    def account(self) -> Tally | None:
+        """Return what became of the events; None where nothing tells it."""
+        return self.view.tally() if self.elsewhere is None else self.elsewhere.account()
+
+    def watermark_us(self) -> int | None:
+        """Return the least watermark that is known."""
+        return self.view.watermark_us() if self.elsewhere is None else self.elsewhere.watermark_us()
+
     def sample(self) -> None:
         """Add a sample to the curves."""
-        view, tally = self.view, self.view.tally()
+        view, tally = self.view, self.account
         mark = view.watermark_us()
         lag_ms = None if mark is None else max(0, view.agents.now_us - mark) / 1e3
         phi = view.newest("emergence", "phi_nats")
         values: dict[str, float | None] = {
             "emergence": float(phi[-1]) if phi is not None and np.isfinite(phi[-1]) else None,
-            "level": view.degradation(), "latency_ms": self.latency.take_ms(), "lag_ms": lag_ms, "late": tally.late,
-            "dead_letters": tally.dead_letters, "agents": int((~view.agents.gone()).sum()),
+            "level": view.degradation(), "latency_ms": self.latency.take_ms(), "lag_ms": lag_ms,
+            "late": view.counts["late"] if tally is None else tally.late,
+            "dead_letters": view.counts["dead_letters"] if tally is None else tally.dead_letters,
+            "agents": int((~view.agents.gone()).sum()),
         }  # fmt: skip
-        self.curves.add(time.time(), tally.events_in, values)
+        now_s = time.time()
+        if self.elsewhere is not None:
+            told = self.elsewhere.values(now_s)
+            values |= told | ({"level": values["level"]} if values["level"] is not None else {})
+        self.curves.add(now_s, 0 if tally is None else tally.events_in, values)
         view.note_history()
 
     def _own(self, query: AnyQuery, start_s: float) -> Answered:
@@ -173,6 +198,7 @@ class Hub:
                     self._take(worker, message)
         if worker is not None and self.workers.get(worker.number) is worker:
             del self.workers[worker.number]
+            self._reports.pop(f"worker {worker.number}", None)
             for future in worker.waiting.values():
                 if not future.done():
                     future.set_exception(EOFError("it has gone"))
@@ -203,6 +229,10 @@ class Hub:
             )
         worker.heard_s, worker.cpu_s, worker.rss_bytes = now_s, news["cpu_s"], news["rss_bytes"]
         worker.meters = {name: Meter(*values) for name, values in news["steps"].items()}
+        if "health" in news:
+            self._reports[f"worker {worker.number}"] = Report(
+                Said.model_validate(news["health"]), time.time()
+            )
 
 
 def _answered(query: AnyQuery, tables: list[pa.Table], parts: list[Part], start_s: float) -> Answered:

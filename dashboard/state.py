@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 
 from dashboard.curves import NAMES
+from dashboard.health import health_of
 from dashboard.hub import Hub, Worker
 from dashboard.pictures import columns_of, layers_of
+from dashboard.unknown import unknown
 
 __all__ = ["alerts_after", "state"]
 
@@ -22,21 +24,26 @@ _PLAIN = (
 
 def state(hub: Hub) -> dict[str, Any]:
     """Return the state of the flow."""
-    view, tally = hub.view, hub.view.tally()
+    view, tally = hub.view, hub.account
     here = ~view.agents.gone()
     levels = np.bincount(view.agents.state()["level"][here], minlength=7)[:7]
     return {
         "now_s": time.time(),
         "time_us": view.agents.now_us,
-        "watermark_us": view.watermark_us(),
-        "account": asdict(tally),
+        "source": "flow" if hub.elsewhere is None else "kafka",
+        "watermark_us": hub.watermark_us(),
+        "account": None if tally is None else asdict(tally),
+        "counted": None if hub.elsewhere is None else hub.elsewhere.throughput.events,
         "counts": dict(view.counts) | {"alerts": view.alerts_seen},
         "agents": int(here.sum()),
         "levels": levels.tolist(),
+        "hierarchy": view.pyramid.levels(),
         "windows": {name: view.windows.latest(name) for name in view.windows.names()},
         "columns": columns_of(view),
         "layers": layers_of(view),
         "components": [_component(worker) for _, worker in sorted(hub.workers.items())],
+        "health": health_of(hub.reports, time.time()) | {"decisions": _decisions(hub)},
+        "unknown": unknown(hub),
         "graph": _graph(hub),
         "trouble": hub.trouble,
         "curves": list(NAMES),
@@ -53,6 +60,14 @@ def _json(name: str, value: Any) -> Any:
     if name == "agent_id" and value is not None:
         return str(value)  # 64 bits: a JavaScript number would round it
     return value if not isinstance(value, float) or np.isfinite(value) else None
+
+
+def _decisions(hub: Hub) -> list[dict[str, Any]]:
+    """Return the last decisions, the oldest first."""
+    if hub.elsewhere is not None:
+        return list(hub.elsewhere.decisions)
+    told = (report.said.decisions for report in hub.reports.values())
+    return max((each for each in told if each), key=len, default=[])
 
 
 def _component(worker: Worker) -> dict[str, Any]:

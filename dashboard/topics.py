@@ -5,9 +5,11 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import pyarrow as pa
+
 from dashboard.hub import Hub
 from kernels.errors import AuraError
-from operators.committed_reader import CommittedReader
+from operators.committed_reader import CommittedReader, Seen, Word
 from operators.result_tables import tables_of
 
 __all__ = ["following"]
@@ -37,8 +39,13 @@ async def following(
         while not stop.is_set():
             try:
                 at = at or again()
-                if outputs := at.poll():
-                    loop.call_soon_threadsafe(hub.view.take_tables, tables_of(outputs))
+                if seen := at.poll():
+                    loop.call_soon_threadsafe(
+                        _take,
+                        hub,
+                        seen,
+                        tables_of([s.output for s in seen if not isinstance(s.output, Word)]),
+                    )
                 hub.trouble = ""
             except AuraError as error:
                 hub.trouble, at = error.message, None
@@ -53,3 +60,9 @@ async def following(
     finally:
         stop.set()
         await asyncio.to_thread(thread.join)
+
+
+def _take(hub: Hub, seen: list[Seen], tables: dict[str, pa.Table]) -> None:
+    hub.view.take_tables(tables)
+    if hub.elsewhere is not None:
+        hub.elsewhere.take(seen)

@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 
 from dashboard.agents import FIELDS as AGENTS
 from dashboard.agents import Agents, History
+from dashboard.newest import newest
+from dashboard.pyramid import KINDS as LEVELS
+from dashboard.pyramid import Pyramid
 from dashboard.windows import Windows
 from operators.alerts import FIELDS as ALERTS
 from operators.batch import Tally
@@ -49,6 +52,8 @@ class View:
         Rows of each kind of result.
     latest
         Of each further kind of result the rows of the newest event time.
+    pyramid
+        The newest step of each level of the hierarchy.
     watermarks
         Of each source partition.
     """
@@ -61,6 +66,7 @@ class View:
     tallies: dict[int, Tally] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     latest: dict[str, pa.Table] = field(default_factory=dict)
+    pyramid: Pyramid = field(default_factory=Pyramid)
     watermarks: dict[int, int] = field(default_factory=dict)
     agents_version: int = 0
     _known_alerts: set[tuple[Any, ...]] = field(default_factory=set)
@@ -85,6 +91,8 @@ class View:
                 self._take_alerts(table)
             elif kind == "violations":
                 self._take_violations(table)
+            elif kind in LEVELS:
+                self.pyramid.take(kind, table)
             elif kind in FURTHER:
                 self._take_newest(kind, table)
 
@@ -118,24 +126,15 @@ class View:
         return values
 
     def _take_newest(self, kind: str, table: pa.Table) -> None:
-        """Keep the rows of the newest event time; a result without rows has none."""
-        table = table.filter(pc.is_valid(table["time_us"]))
-        if not table.num_rows:
-            return
+        """Keep the rows of the newest event time."""
         if kind == "agents":
+            told = table.filter(pc.is_valid(table["time_us"]))  # from several shards, each in its own order
+            told = told.take(pa.array(np.argsort(told["time_us"].to_numpy(), kind="stable")))
             self.take_events(
-                {name: table[name].to_numpy() for name in table.column_names if name in AGENTS}, {}
+                {name: told[name].to_numpy() for name in told.column_names if name in AGENTS}, {}
             )
-        newest_us = pc.max(table["time_us"]).as_py()
-        known = self.latest.get(kind)
-        known_us = known["time_us"][0].as_py() if known is not None else newest_us - 1
-        if newest_us < known_us:
-            return
-        rows = table.filter(pc.equal(table["time_us"], newest_us))
-        if known is not None and newest_us == known_us:
-            again = pc.is_in(known["about"].cast(pa.string()), pc.unique(rows["about"].cast(pa.string())))
-            rows = pa.concat_tables([known.filter(pc.invert(again)), rows], promote_options="default")
-        self.latest[kind] = rows.unify_dictionaries()
+        if (rows := newest(self.latest.get(kind), table)) is not None:
+            self.latest[kind] = rows
 
     def _take_violations(self, table: pa.Table) -> None:
         """Take broken invariants as alerts: the value is the score, its bound the threshold."""

@@ -67,6 +67,8 @@ class WorkerFeed:
         self._reached: dict[tuple[int, int], float] = {}
         self._closed: dict[int, float] = {}
         self._meters: dict[str, Meter] = {}
+        self._health: Mapping[str, Any] | None = None
+        self._told_health: Mapping[str, Any] | None = None
         self.graph: Graph = ([], [])
 
     def start(self) -> None:
@@ -129,6 +131,10 @@ class WorkerFeed:
                     self._closed[close_us] = now_s
                 self._pending.append(value)
 
+    def take_health(self, report: Mapping[str, Any]) -> None:
+        """Take the newest report on the flow, to be told with the next news."""
+        self._health = report
+
     def _serve(self) -> None:
         while True:
             with contextlib.suppress(OSError, BadRecord), socket.socket(socket.AF_UNIX) as link:
@@ -155,6 +161,7 @@ class WorkerFeed:
             self._view.agents.changed[: len(self._view.agents)] = True
             self._names = dict(self._view.agents.names)
             tables = self._view.windows.dump()
+        self._told_health = None
         steps, edges = self.graph
         hello = {"type": "hello", "worker": self._worker, "pid": os.getpid(), "steps": steps, "edges": edges}
         return pack(hello | {"cells": [pack_table(table) for table in tables]})
@@ -179,6 +186,8 @@ class WorkerFeed:
             "cpu_s": times.user + times.system,
             "steps": {name: astuple(meter) for name, meter in self._meters.items()},
         }  # fmt: skip
+        if (health := self._health) is not self._told_health:
+            news["health"], self._told_health = health, health
         return pack(news)
 
     def _take_in(self) -> pa.Table | None:

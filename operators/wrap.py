@@ -41,8 +41,8 @@ Around = Callable[[Site, Call], Call]
 def wrap(flow: Dataflow, around: Around) -> None:
     """Let every call of the engine into the steps of `flow` go through what `around` returns for it."""
     for step in _steps(flow):
-        # `op.map` is made of a core step of that name: the name that was given stands before it.
-        name = step.step_id.partition(".")[2].removesuffix(".flat_map_batch")
+        # `op.map` is made of a core step of that name, `op.filter_map` of two: the name that was given stands before them.
+        name = step.step_id.partition(".")[2].removesuffix(".flat_map_batch").removesuffix(".flat_map")
         if mapper := getattr(step, "mapper", None):
             # A list, since a generator would run only in the hands of the engine.
             _replace(

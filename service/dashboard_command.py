@@ -74,6 +74,7 @@ def open_site(
     from functools import partial
 
     from dashboard.app import Site
+    from dashboard.elsewhere import Elsewhere
     from dashboard.hub import Hub
     from dashboard.pictures import Pictures
     from dashboard.topics import following
@@ -82,14 +83,18 @@ def open_site(
 
     view = View()
     view.agents.expire_us = settings.dashboard.expire
-    hub = Hub(view)
     if source == "kafka":
+        hub = Hub(view, Elsewhere({w.name: w.length_us / w.slide_us for w in settings.windows_used}))
         again = partial(CommittedReader, settings.kafka.client_options(), settings.kafka.prefix)
         feed = partial(following, hub, again(), again)
     else:
+        hub = Hub(view)
         feed = partial(hub.listening, Path(settings.dashboard.feed))
     x_m, y_m, _ = settings.field.cell_m
-    return Site(hub, Pictures(view, box_of(settings), (x_m, y_m)), settings.name, token, controls, feed)
+    pictures = Pictures(view, box_of(settings), (x_m, y_m))
+    return Site(
+        hub, pictures, settings.name, token, controls, feed, time_scales_ms=settings.levels.time_scales_ms
+    )
 
 
 def box_of(settings: "Settings") -> Any:

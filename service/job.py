@@ -23,7 +23,6 @@ from service.degrade.emergency import archive_unread
 from service.degrade.governed import Governed, governed
 from service.degrade.keeping import keep_running
 from service.engine import engine
-from service.feed import tell
 from service.limits import watched_limits
 from service.observe.logs import configure_logs, log
 from service.observe.watching import watched
@@ -139,7 +138,6 @@ class Job:
         )  # fmt: skip
         directory, start_s = self.settings.sink.directory, time.perf_counter()
         fence(made.sink)
-        tell(self.settings, made, 0)
         with watched(
             self.settings, made, sink=self.sink, governor=found.governor if found else None
         ) as address:

@@ -8,11 +8,13 @@ __all__ = ["repeated"]
 
 
 @contextmanager
-def repeated(every_s: float, act: Callable[[], object]) -> Iterator[None]:
-    """Call `act` every so many seconds while the block runs."""
+def repeated(every_s: float, act: Callable[[], object], *, at_once: bool = False) -> Iterator[None]:
+    """Call `act` every so many seconds while the block runs, the first time `at_once` or after that time."""
     over = threading.Event()
 
     def repeat() -> None:
+        if at_once:
+            act()
         while not over.wait(every_s):
             act()
 

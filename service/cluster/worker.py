@@ -30,7 +30,6 @@ from service.cluster.witness import witness
 from service.collect import collect, places
 from service.degrade.governed import governed
 from service.engine import engine
-from service.feed import tell
 from service.limits import watched_limits
 from service.observe.logs import log
 from service.observe.watching import watched_member
@@ -102,14 +101,18 @@ class Work:
         await_listeners(addresses[:process])
         if process == 0:  # before it listens, and so before the others, which wait for that, can write
             fence(made.sink)
-        tell(self.settings, made, process)
         with (
             watched_limits(
                 self.settings, made, lambda words: log("limit_alert", level="warning", message=words)
             ),
             governed(self.settings, None, sink=self.sink, store=self.store, who=str(process)) as found,
             watched_member(
-                self.settings, made, self.store.directory, process, found.governor if found else None
+                self.settings,
+                made,
+                self.store.directory,
+                process,
+                sink=self.sink,
+                governor=found.governor if found else None,
             ),
         ):
             cluster_main(made.flow, addresses, process, **self.store.engine_options())  # type: ignore[no-untyped-call]

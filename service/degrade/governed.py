@@ -58,7 +58,7 @@ def governed(
     log = DecisionLog(beside if store is None else store.directory / "store" / FILE, settings.border_us)
     publisher = None
     if "kafka" in (settings.input.source, sink):
-        publisher = Publisher(settings.kafka.client_options(), settings.kafka.prefix)
+        publisher = Publisher(settings.kafka.client_options(), settings.kafka.prefix, who)
     governor = Governor(settings, log, publisher=publisher, who=who, now=now)
     with governor.watching():
         yield Governed(log, governor)

@@ -9,7 +9,7 @@ It has a thread of its own, and looks once a second; a test calls `step` with a 
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -32,6 +32,7 @@ from service.observe.recorder import Recorder
 __all__ = ["Governor"]
 
 _HEALTH_S = 5.0  # between two words about the health
+_DECISIONS = 5  # that a report has: the last ones
 _MODELS_S = 5.0  # between two looks at the files of the models
 
 
@@ -63,6 +64,8 @@ class Governor:
         A clock in seconds that never goes back.
     who
         The process, among those of the run.
+    health
+        Returns the whole report on the flow, once there is one; its own fields without.
     """
 
     settings: Settings
@@ -73,6 +76,7 @@ class Governor:
     canary: Canary = field(default_factory=Canary)
     failures: dict[str, str] = field(default_factory=dict)
     timeline: list[tuple[float, int, int, str]] = field(default_factory=list)
+    health: Callable[[], Mapping[str, object]] | None = None
 
     def __post_init__(self) -> None:
         """Begin on the level that the run was on."""
@@ -110,6 +114,8 @@ class Governor:
         finally:
             over.set()
             thread.join()
+            if self.publisher is not None:  # the last word of a run that ends
+                self._flush(self.publisher)
 
     def step(self) -> None:
         """Look at the signals, and decide."""
@@ -170,7 +176,8 @@ class Governor:
         fallbacks = [f"numpy for {name}" for name in self._lost()]
         if self.canary.share < 100:
             fallbacks.append(f"models: {self.canary.share} % on the fast path, {self.canary.phase.value}")
-        return {"level": self.ladder.level.name.lower(), "active_fallbacks": fallbacks}
+        made = [each._asdict() for each in self.decisions.schedule.decisions[-_DECISIONS:]]
+        return {"level": self.ladder.level.name.lower(), "active_fallbacks": fallbacks, "decisions": made}
 
     def _lost(self) -> dict[str, str]:
         return dict(self._plan.backend.lost) if self._plan is not None else {}
@@ -211,10 +218,14 @@ class Governor:
         if not decisions and now_s - self._told_s < _HEALTH_S:
             return
         self._told_s = now_s
-        if self.publisher.flush({**self.report(), "signals": self._last}):
+        self._flush(self.publisher)
+
+    def _flush(self, publisher: Publisher) -> None:
+        told = self.report() if self.health is None else self.health()
+        if publisher.flush({**told, **self.report(), "signals": self._last}):
             self.failures.pop("broker", None)
         else:
-            self.failures["broker"] = self.publisher.failure
+            self.failures["broker"] = publisher.failure
 
     def _note(self, now_s: float, reason: str) -> None:
         name, share = self.ladder.level.name.lower(), self.canary.share

@@ -35,10 +35,13 @@ class Publisher:
         Of the connection.
     prefix
         Before the names of the topics.
+    who
+        The process, among those of the run: each has a word of its own about its health.
     """
 
-    def __init__(self, options: Mapping[str, Any], prefix: str) -> None:
+    def __init__(self, options: Mapping[str, Any], prefix: str, who: str = "0") -> None:
         self._options, self._prefix = {**options, "bootstrap_timeout_ms": _ANSWER_MS}, prefix
+        self._key = f"flow/{who}".encode()
         self._waiting: deque[Decision | Swap] = deque()
         self._breaker = pybreaker.CircuitBreaker(fail_max=_FAILURES, reset_timeout=_PAUSE_S)
         self.failure = ""
@@ -63,7 +66,7 @@ class Publisher:
         with Sender(self._options) as sender:
             for decision in told:
                 sender.send(self._prefix + CONTROL, 0, (kind_of(decision).encode(), encode(decision)), _JSON)
-            sender.send(self._prefix + HEALTH, 0, (b"flow", json.dumps(health).encode()), _JSON)
+            sender.send(self._prefix + HEALTH, 0, (self._key, json.dumps(health).encode()), _JSON)
         for _ in told:
             self._waiting.popleft()
 

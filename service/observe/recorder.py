@@ -110,6 +110,12 @@ class Recorder:
         return least if -END_US < least < END_US else None
 
     @property
+    def newest_us(self) -> int | None:
+        """The newest event time that was read here; None before there is any."""
+        known = [mark for mark in list(self._watermarks.values()) if -END_US < mark < END_US]
+        return max(known, default=None)
+
+    @property
     def errors(self) -> int:
         """Dead letters, and exceptions that left a step."""
         return sum(self.dead_letters.values()) + sum(self.failures.values())

@@ -11,6 +11,7 @@ from flows.assemble import Assembled
 from flows.settings.root import Settings
 from operators.wrap import wrap
 from service.degrade.governor import Governor
+from service.feed import telling
 from service.health.running import Running
 from service.observe.http import address_of, application, bind, serving
 from service.observe.metrics import Metrics, memory_limit_bytes, registry_of
@@ -28,23 +29,17 @@ FOLDER = "metrics"
 def watched(
     settings: Settings, made: Assembled, *, sink: str, governor: Governor | None = None
 ) -> Iterator[str | None]:
-    """Trace, record and serve what `settings` asks for while the block runs; yield the server's address, if there is one.
+    """Trace, record, tell and serve what `settings` asks for while the block runs; yield the server's address, if there is one.
 
     A governor is told of the flow.
     """
-    with traced(settings, made):
-        if settings.http.port is None and governor is None:
+    with _recording(settings, made, sink, 0, governor) as found:
+        if found is None or settings.http.port is None:
             yield None
             return
-        recorder, metrics = recorded(settings, made, governor)
-        if settings.http.port is None:
-            yield None
-            return
-        text, more = (
-            partial(generate_latest, registry_of(metrics)),
-            governor.report if governor else no_fallbacks,
-        )
-        app = application(text, Running(settings, recorder, sink=sink, more=more), settings.http.plain_token)
+        metrics, health = found
+        text = partial(generate_latest, registry_of(metrics))
+        app = application(text, health, settings.http.plain_token)
         listener = bind(settings.http)
         with serving(app, listener):
             yield address_of(listener)
@@ -52,19 +47,43 @@ def watched(
 
 @contextmanager
 def watched_member(
-    settings: Settings, made: Assembled, directory: Path, process: int, governor: Governor | None = None
+    settings: Settings,
+    made: Assembled,
+    directory: Path,
+    process: int,
+    *,
+    sink: str,
+    governor: Governor | None = None,
 ) -> Iterator[None]:
     """Do the same for one process of a cluster, whose supervisor serves what `directory` tells of all of them."""
+    with _recording(settings, made, sink, process, governor) as found:
+        if found is None or settings.http.port is None:
+            yield
+            return
+        with publishing(registry_of(found[0]), directory / FOLDER, process):
+            yield
+
+
+@contextmanager
+def _recording(
+    settings: Settings, made: Assembled, sink: str, process: int, governor: Governor | None
+) -> Iterator[tuple[Metrics, Running] | None]:
+    """Trace, record and tell while the block runs, and yield what was recorded; None where nobody asks for it."""
     with traced(settings, made):
-        if settings.http.port is None and governor is None:
-            yield
+        if settings.http.port is None and governor is None and not settings.dashboard.enabled:
+            yield None
             return
-        _, metrics = recorded(settings, made, governor)
-        if settings.http.port is None:
-            yield
-            return
-        with publishing(registry_of(metrics), directory / FOLDER, process):
-            yield
+        recorder, metrics = recorded(settings, made, governor)
+        more = governor.report if governor else no_fallbacks
+        health = Running(settings, recorder, made.plan, sink=sink, more=more)
+        if governor is not None:
+            governor.health = health
+        to_topic = "kafka" in (settings.input.source, sink) and governor is None  # which tells it by itself
+        with telling(settings, made, process, health, to_topic=to_topic):
+            try:
+                yield metrics, health
+            finally:
+                health.forget()
 
 
 @contextmanager

@@ -4,8 +4,9 @@ import { count, el } from './dom';
 import type { News } from './types';
 
 const NS = 'http://www.w3.org/2000/svg';
-const ROW = 46;
-const WIDE = 288;
+const [ROW, TALL] = [58, 45]; // from row to row, and a step of it
+const [WIDE, GAP, WIDEST] = [318, 7, 150];
+const PASSING = /^to_level_|^levels$/; // steps that only pass on what they are given
 
 export class Flow {
   private before?: { at: number; steps: News['graph']['steps'] };
@@ -14,10 +15,10 @@ export class Flow {
   constructor(private readonly root: HTMLElement) {}
 
   show(news: News): void {
-    const { steps, edges } = news.graph;
-    const names = Object.keys(steps);
+    const { steps } = news.graph;
+    const names = Object.keys(steps).filter((name) => !PASSING.test(name));
     if (!names.length) {
-      this.root.replaceChildren(el('p', { class: 'empty' }, 'The flow has not said yet what it is made of.'));
+      this.root.replaceChildren(el('p', { class: 'empty', id: 'no-graph' }, news.unknown.graph));
       return;
     }
     const span = this.before ? news.now_s - this.before.at : 0;
@@ -30,7 +31,7 @@ export class Flow {
           this.rates[name] = [old[0] * 0.5 + fresh[0] * 0.5, old[1] * 0.5 + fresh[1] * 0.5];
         }
       this.before = { at: news.now_s, steps };
-      this.draw(names, edges);
+      this.draw(names, through(news.graph.edges));
     }
   }
 
@@ -42,9 +43,9 @@ export class Flow {
     for (const name of names) (rows[depth[name]] ??= []).push(name);
     const place: Record<string, { x: number; y: number; w: number }> = {};
     rows.forEach((row, y) => {
-      const w = Math.min(150, (WIDE - 8 * (row.length - 1)) / row.length);
-      const left = (WIDE - w * row.length - 8 * (row.length - 1)) / 2;
-      row.forEach((name, i) => (place[name] = { x: left + i * (w + 8), y: y * ROW, w }));
+      const w = Math.min(WIDEST, (WIDE - GAP * (row.length - 1)) / row.length);
+      const left = (WIDE - w * row.length - GAP * (row.length - 1)) / 2;
+      row.forEach((name, i) => (place[name] = { x: left + i * (w + GAP), y: y * ROW, w }));
     });
     const total = names.reduce((sum, name) => sum + (this.rates[name]?.[0] ?? 0), 0);
     const most = Math.max(...names.map((name) => this.rates[name]?.[0] ?? 0), 1e-9);
@@ -55,7 +56,7 @@ export class Flow {
     for (const [a, b] of edges) {
       const [from, to] = [place[a], place[b]];
       if (!from || !to) continue;
-      const [x0, y0, x1, y1] = [from.x + from.w / 2, from.y + 32, to.x + to.w / 2, to.y];
+      const [x0, y0, x1, y1] = [from.x + from.w / 2, from.y + TALL, to.x + to.w / 2, to.y];
       svg.append(shape('path', { d: `M${x0},${y0} C${x0},${y0 + 9} ${x1},${y1 - 9} ${x1},${y1}`, class: 'edge' }));
     }
     for (const name of names) {
@@ -63,10 +64,10 @@ export class Flow {
       const [busy, items] = this.rates[name] ?? [0, 0];
       const group = shape('g', { transform: `translate(${x},${y})`, class: 'step' });
       group.append(
-        shape('rect', { width: `${w}`, height: '32', rx: '6' }),
-        shape('rect', { width: `${Math.max(0, (w * busy) / most)}`, height: '32', rx: '6', class: 'busy' }),
-        text(cut(name.replaceAll('_', ' '), w), 7, 13, 'name'),
-        text(`${(100 * (total ? busy / total : 0)).toFixed(0)} %${w > 70 ? ` · ${items ? rate(items) : 0}/s` : ''}`, 7, 26, 'rate'),
+        shape('rect', { width: `${w}`, height: `${TALL}`, rx: '6' }),
+        shape('rect', { width: `${Math.max(0, (w * busy) / most)}`, height: `${TALL}`, rx: '6', class: 'busy' }),
+        ...lines(name.replaceAll('_', ' '), w).map((line, i) => text(line, 7, 14 + 12 * i, 'name')),
+        text(`${(100 * (total ? busy / total : 0)).toFixed(0)} %${w > 70 ? ` · ${items ? rate(items) : 0}/s` : ''}`, 7, 39, 'rate'),
       );
       group.append(title(`${name}: ${(busy * 1000).toFixed(1)} ms of work a second in all workers, ${count(items)} items out a second`));
       svg.append(group);
@@ -76,7 +77,26 @@ export class Flow {
   }
 }
 
-const cut = (text: string, width: number): string => (text.length * 5.9 > width - 12 ? `${text.slice(0, Math.floor((width - 16) / 5.9))}…` : text);
+/** A name in one line, or in two. */
+function lines(name: string, width: number): string[] {
+  const most = Math.floor((width - 12) / 5.9);
+  if (name.length <= most) return [name];
+  const at = name.lastIndexOf(' ', most);
+  const parts = at > 0 ? [name.slice(0, at), name.slice(at + 1)] : [name];
+  return parts.map((part) => (part.length > most ? `${part.slice(0, most - 1)}…` : part));
+}
+
+/** The edges without the steps that only pass on: who leads to one of them leads to whatever follows it. */
+function through(edges: [string, string][]): [string, string][] {
+  let found = edges;
+  for (let pass = found.find(([, b]) => PASSING.test(b)); pass; pass = found.find(([, b]) => PASSING.test(b))) {
+    const gone = pass[1];
+    const [before, after] = [found.filter(([, b]) => b === gone).map(([a]) => a), found.filter(([a]) => a === gone).map(([, b]) => b)];
+    found = [...found.filter(([a, b]) => a !== gone && b !== gone), ...before.flatMap((a) => after.map((b): [string, string] => [a, b]))];
+  }
+  return found;
+}
+
 const rate = (items: number): string => (items < 10 ? items.toFixed(1) : count(items));
 
 function shape(tag: string, attributes: Record<string, string>): SVGElement {
