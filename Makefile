@@ -6,6 +6,7 @@ PYTEST_ARGS ?=
 SEEDS ?= 20
 CHAOS_ARGS ?=
 AGENTS ?= 100000
+PORT ?= 8080
 BIN := .venv/bin
 BROKER := $(BIN)/python infra/kafka/broker.py
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --fork-strategy fewest --generate-hashes \
@@ -53,8 +54,8 @@ bench-peers: .venv/.stamp-dev ## the same job by Bytewax alone and by polars, be
 prove: .venv/.stamp-dev ## run what each promise is shown by, and write docs/proof.md (an hour; PROVE_ARGS="--only again" for some)
 	@$(BIN)/python tools/prove.py $(PROVE_ARGS)
 
-demo: .venv/.stamp ## the live dashboard at http://127.0.0.1:8080; AGENTS=1000000, FLIGHTS=1, KAFKA=1 (after make broker)
-	@$(BIN)/aura demo --agents $(AGENTS) $(if $(FLIGHTS),--flights) $(if $(KAFKA),--kafka)
+demo: .venv/.stamp ## the live dashboard at http://127.0.0.1:8080; AGENTS=1000000, FLIGHTS=1, KAFKA=1 (after make broker), PORT=8081
+	@$(BIN)/aura demo --agents $(AGENTS) --port $(PORT) $(if $(FLIGHTS),--flights) $(if $(KAFKA),--kafka)
 
 page: ## build the dashboard's page anew (Node.js 20 or later)
 	@cd dashboard/page && npm ci --no-audit --no-fund && npm run build

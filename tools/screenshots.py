@@ -15,11 +15,11 @@ from playwright.sync_api import Page, sync_playwright
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 CHROMIUM = "/usr/bin/chromium"
-_FLAGS = ["--headless", "--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+FLAGS = ["--headless", "--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 _SIZE = {"width": 1600, "height": 900}
-_PATIENCE_MS = 300_000  # it draws in software
+PATIENCE_MS = 300_000  # it draws in software
 _WAIT_MS = 15_000
-_READY = "() => window.aura && aura.scene.swarm.alive > 0"
+READY = "() => window.aura && aura.scene.swarm.alive > 0"
 
 Shot = tuple[list[str], str, Callable[[Page], None]]
 
@@ -92,11 +92,11 @@ def _demo(options: list[str]) -> Iterator[str]:
 
 def _take(address: str, theme: str, act: Callable[[Page], None], path: Path) -> None:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         page = browser.new_page(viewport=_SIZE, color_scheme="light" if theme == "light" else "dark")  # type: ignore[arg-type]
-        page.set_default_timeout(_PATIENCE_MS)
+        page.set_default_timeout(PATIENCE_MS)
         page.goto(address)
-        page.wait_for_function(_READY)
+        page.wait_for_function(READY)
         page.wait_for_timeout(_WAIT_MS)
         act(page)
         page.wait_for_timeout(_WAIT_MS)
