@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["END_US", "START_US", "Stamp", "stamp"]
+__all__ = ["END_US", "START_US", "Extremes", "Stamp", "extremes", "stamp"]
 
 START_US = -(2**62)
 """Running maximum of a partition without rows: far below any time, with room to subtract a lateness."""
@@ -38,8 +38,36 @@ class Stamp(NamedTuple):
     jumped: NDArray[np.bool_] | None
 
 
+class Extremes(NamedTuple):
+    """The least and the greatest time of each run of 1,024 rows, the last one shorter."""
+
+    low_us: NDArray[np.int64]
+    high_us: NDArray[np.int64]
+
+
+def extremes(time_us: NDArray[np.int64]) -> Extremes:
+    """Return the extremes of N times, one or more.
+
+    >>> extremes(np.array([10, 30, 5]))
+    Extremes(low_us=array([5]), high_us=array([30]))
+    """
+    whole = len(time_us) // _BLOCK * _BLOCK
+    blocks, rest = time_us[:whole].reshape(-1, _BLOCK), time_us[whole:]
+    low, high = blocks.min(axis=1), blocks.max(axis=1)
+    return (
+        Extremes(np.append(low, rest.min()), np.append(high, rest.max()))
+        if len(rest)
+        else Extremes(low, high)
+    )
+
+
 def stamp(
-    time_us: NDArray[np.int64], *, running_max_us: int, lateness_us: int, max_jump_us: int | None = None
+    time_us: NDArray[np.int64],
+    *,
+    running_max_us: int,
+    lateness_us: int,
+    max_jump_us: int | None = None,
+    known: Extremes | None = None,
 ) -> Stamp:
     """Advance a partition's event time over N rows.
 
@@ -53,6 +81,8 @@ def stamp(
         `behind_us` is computed only if some row lies further behind than this.
     max_jump_us
         Largest step forward that is believed; None believes all. The first row of a partition is always believed.
+    known
+        The extremes of the times, for who has them: every pass over the times counts.
 
     Examples
     --------
@@ -61,14 +91,16 @@ def stamp(
     """
     if len(time_us) == 0:
         return Stamp(running_max_us, None, None)
-    jumped = None
+    known = known or extremes(time_us)
+    greatest_us, jumped = int(known.high_us.max()), None
     if max_jump_us is not None:
-        jumped = _jumps(time_us, running_max_us, max_jump_us)
+        jumped = _jumps(time_us, greatest_us, running_max_us, max_jump_us)
         if jumped is not None:
             # A refused row must not move the maximum: it stands in for the least time there is.
             time_us = np.where(jumped, START_US, time_us)
-    after_us = max(running_max_us, int(time_us.max()))
-    if jumped is None and not _any_behind(time_us, running_max_us, lateness_us):
+            greatest_us = int(time_us.max())
+    after_us = max(running_max_us, greatest_us)
+    if jumped is None and not _any_behind(known, running_max_us, lateness_us):
         return Stamp(after_us, None, None)
     before = np.empty_like(time_us)
     before[0] = running_max_us
@@ -80,21 +112,17 @@ def stamp(
     return Stamp(after_us, behind if bool((behind > lateness_us).any()) else None, jumped)
 
 
-def _any_behind(time_us: NDArray[np.int64], running_max_us: int, lateness_us: int) -> bool:
-    """Whether some row *may* lie further behind than `lateness_us`: exact for sorted rows, by blocks otherwise."""
-    whole = len(time_us) // _BLOCK * _BLOCK
-    blocks = time_us[:whole].reshape(-1, _BLOCK)
-    low, high = blocks.min(axis=1), blocks.max(axis=1)
-    if whole < len(time_us):
-        low = np.append(low, time_us[whole:].min())
-        high = np.append(high, time_us[whole:].max())
-    reached = np.maximum(np.maximum.accumulate(high), running_max_us)
-    return bool((low < reached - lateness_us).any())
+def _any_behind(times: Extremes, running_max_us: int, lateness_us: int) -> bool:
+    """Whether some row *may* lie further behind than `lateness_us`: exact for sorted rows, by runs otherwise."""
+    reached = np.maximum(np.maximum.accumulate(times.high_us), running_max_us)
+    return bool((times.low_us < reached - lateness_us).any())
 
 
-def _jumps(time_us: NDArray[np.int64], running_max_us: int, max_jump_us: int) -> NDArray[np.bool_] | None:
+def _jumps(
+    time_us: NDArray[np.int64], greatest_us: int, running_max_us: int, max_jump_us: int
+) -> NDArray[np.bool_] | None:
     """Rows above the running maximum (of the believed rows before them) by more than `max_jump_us`."""
-    if running_max_us > START_US and int(time_us.max()) <= running_max_us + max_jump_us:
+    if running_max_us > START_US and greatest_us <= running_max_us + max_jump_us:
         return None
     steps = np.diff(np.maximum.accumulate(time_us))
     first = running_max_us > START_US and int(time_us[0]) > running_max_us + max_jump_us

@@ -16,7 +16,7 @@ from kernels.dedup import Recent
 from kernels.frame import encode_frame
 from kernels.grid import Grid
 from kernels.known_agents import KnownAgents
-from kernels.lateness import END_US, START_US, stamp
+from kernels.lateness import END_US, START_US, Extremes, extremes, stamp
 from kernels.metric import Metric
 from kernels.motion import Motion
 from kernels.schema import MAX_LEVEL, Columns, no_values
@@ -163,9 +163,10 @@ class Ingest:
         tally = Tally(events_in=length(columns) + len(dead), dead_letters=len(dead))
         rows = _Rows(self._complete(columns), origin, tally, list(dead))
         before_us = self._max_us
-        self._validate(rows, broker_us)
+        times = extremes(rows.columns["time_us"]) if len(rows) else None
+        self._validate(rows, times, broker_us)
         self._admit(rows)
-        behind_us = self._stamp(rows)
+        behind_us = self._stamp(rows, times if rows.index is None else None)
         if self._seen is not None and len(rows):
             behind_us = self._deduplicate(self._seen, rows, behind_us)
         if self._motion is not None and len(rows):
@@ -216,16 +217,16 @@ class Ingest:
         size = length(columns)
         return columns | {name: no_values(name, size) for name in missing}
 
-    def _validate(self, rows: _Rows, broker_us: NDArray[np.int64] | None) -> None:
-        time_us = rows.columns["time_us"]
-        if len(time_us) == 0:
+    def _validate(self, rows: _Rows, times: Extremes | None, broker_us: NDArray[np.int64] | None) -> None:
+        if times is None:
             return
+        time_us = rows.columns["time_us"]
         if self._config.future_us is not None and broker_us is not None:
             early = time_us - broker_us > self._config.future_us
             rows.bury(early if early.any() else None, "future")
             time_us = rows.columns["time_us"]
         rows.bury(
-            (time_us > _TIME_LIMIT_US) | (time_us < -_TIME_LIMIT_US) if _exceeds(time_us) else None,
+            (time_us > _TIME_LIMIT_US) | (time_us < -_TIME_LIMIT_US) if _exceeds(times) else None,
             "time_range",
         )
         inside = self._config.grid.inside(*(rows.columns[axis] for axis in ("x_m", "y_m", "z_m")))
@@ -243,12 +244,13 @@ class Ingest:
             rows.bury(self._known.refuse(rows.columns["agent_id"]), "limit")
             self._config.known[rows.origin.partition] = len(self._known)
 
-    def _stamp(self, rows: _Rows) -> NDArray[np.int64] | None:
+    def _stamp(self, rows: _Rows, times: Extremes | None) -> NDArray[np.int64] | None:
         found = stamp(
             rows.columns["time_us"] if rows.columns else np.empty(0, np.int64),
             running_max_us=self._max_us,
             lateness_us=self._config.least_lateness_us,
             max_jump_us=self._config.max_jump_us,
+            known=times,
         )
         self._max_us, behind_us = found.running_max_us, found.behind_us
         if found.jumped is not None:
@@ -282,8 +284,8 @@ class Ingest:
         return self._max_us - self._config.lateness_us
 
 
-def _exceeds(time_us: NDArray[np.int64]) -> bool:
-    return len(time_us) > 0 and (int(time_us.max()) > _TIME_LIMIT_US or int(time_us.min()) < -_TIME_LIMIT_US)
+def _exceeds(times: Extremes) -> bool:
+    return int(times.high_us.max()) > _TIME_LIMIT_US or int(times.low_us.min()) < -_TIME_LIMIT_US
 
 
 def _describe(columns: Columns, row: int) -> str:
