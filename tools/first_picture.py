@@ -1,6 +1,6 @@
 """Measure the time from a clone of this repository to a picture that moves in a browser, as someone new would see it.
 
-.venv/bin/python tools/first_picture.py [AGENTS=1000000 | FLIGHTS=1 | KAFKA=1 ...]
+.venv/bin/python -m tools.first_picture [AGENTS=1000000 | FLIGHTS=1 | KAFKA=1 ...]
 
 What is given is handed to `make demo`. The clone and all that it installs stand in a temporary folder; packages that pip has
 in its cache are not fetched again. Needs Debian's Chromium: `apt-get install chromium`.
@@ -18,7 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
-from screenshots import CHROMIUM, FLAGS, PATIENCE_MS, READY
+
+from tools.screenshots import CHROMIUM, FLAGS, PATIENCE_MS, READY
 
 ROOT = Path(__file__).resolve().parents[1]
 _MOVES = "(before) => aura.news().time_us > before"
