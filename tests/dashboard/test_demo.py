@@ -68,6 +68,14 @@ def test_a_worker_is_killed_and_the_cluster_goes_on(demo: str) -> None:
     _until(
         demo, lambda s: len(s["components"]) == 3 and s["agents"] >= 2000 and s["windows"], "three workers"
     )
+    said = _until(
+        demo,
+        lambda s: len(s["health"]["components"]) > 5 and s["hierarchy"][3],
+        "their health and a step of level 3",
+    )
+    assert {"flow", "kernels", "models", "disk", "memory", "clock"} == {
+        c["name"] for c in said["health"]["components"]
+    }
     with opened(demo) as page:
         page.wait_for_function("() => window.aura && aura.scene.swarm.alive >= 2000")
         expect(page.locator("#kill")).to_be_enabled(timeout=WAIT_S * 1e3)
@@ -78,6 +86,11 @@ def test_a_worker_is_killed_and_the_cluster_goes_on(demo: str) -> None:
         )
         assert re.search(r"after \d+\.\d\d s; nothing is lost", page.locator("#toast").inner_text())
         after = _until(demo, lambda s: len(s["components"]) == 2, "two workers")
+        page.get_by_role("tab", name="Health").click()
+        expect(page.locator("[data-problem=cluster]")).to_contain_text(
+            "2 of 3 processes", timeout=WAIT_S * 1e3
+        )
+        expect(page.locator("[data-problem=cluster]")).to_contain_text("Restore")
         assert not before & {c["pid"] for c in after["components"]}
         events = after["account"]["events_in"]
         grown = _until(demo, lambda s: s["account"]["events_in"] > events, "more events")

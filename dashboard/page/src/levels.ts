@@ -21,6 +21,7 @@ export class Levels {
   private readonly metric: HTMLSelectElement;
   private readonly pick: HTMLElement;
   private readonly note = el('p', { class: 'note', id: 'no-hierarchy', hidden: true });
+  private readonly key = el('p', { class: 'note', hidden: true }, 'State ← what the regions saw; ↑ ↓ what they told their parents and children in the last step.');
   private chosen = '';
   private times: (number | undefined)[] = [];
 
@@ -34,7 +35,7 @@ export class Levels {
     this.pick = el('label', { class: 'field' }, el('span', {}, 'State of'), this.metric);
     const tree = el('ul', { class: 'tree', role: 'tree', 'aria-label': 'Seven levels' });
     for (let level = 6; level >= 0; level--) tree.append(this.item(level, onChange));
-    root.append(el('h2', {}, 'Hierarchy'), this.pick, this.note, tree);
+    root.append(el('h2', {}, 'Hierarchy'), this.pick, this.note, tree, this.key);
     this.paint();
   }
 
@@ -54,6 +55,7 @@ export class Levels {
     const has = hierarchy.some((each) => each);
     this.pick.hidden = !metrics.length;
     this.note.hidden = has;
+    this.key.hidden = !has;
     this.note.textContent = has ? '' : `Agents by level alone. The states of the levels: ${unknown.hierarchy}.`;
     this.rows.forEach((row, level) => {
       row.agents.textContent = count(levels[level]);
