@@ -6,9 +6,8 @@ import time
 import numpy as np
 from kafka import KafkaProducer
 
-from kernels.frame import encode_frame
+from kernels.frame import FRAME_TYPE, encode_frame
 from kernels.hashing import partition_of
-from operators.ingest import FRAME_TYPE
 
 __all__: list[str] = []
 

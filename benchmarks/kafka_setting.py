@@ -14,9 +14,8 @@ import numpy as np
 
 from benchmarks.job import Job, frames
 from infra.kafka.broker import Cluster
-from kernels.frame import decode_frame, encode_frame
+from kernels.frame import FRAME_TYPE, decode_frame, encode_frame
 from kernels.row_writer import encode_rows
-from operators.ingest import FRAME_TYPE
 from service.declared_topics import DECLARED, load_topics
 from service.sender import Sender
 from service.topics import apply
@@ -25,7 +24,6 @@ __all__ = ["EVENTS", "Setting", "output_of", "setting"]
 
 EVENTS = "aura.events"
 ROWS_TYPE = "application/vnd.aura.rows+msgpack"
-_ROWS_AT_ONCE = 4096
 
 _PROFILE = """
 name = "benchmark"

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from flows.settings.root import Settings
-from flows.sources import Input
+from flows.sources import Input, event_columns
 from kernels.schema import CANONICAL, REQUIRED
 from operators.archive_files import Archive
 from operators.archive_reader import Position, count_rows, read_archive
@@ -25,7 +25,6 @@ __all__ = [
     "ReplayInput",
     "archived_columns",
     "decoder",
-    "event_columns",
     "from_archive",
     "from_topic",
 ]
@@ -54,13 +53,6 @@ class ReplayInput(Input):
     """An opened archive or topic."""
 
     build: Callable[[IngestConfig, Progress], ReplaySource]
-
-
-def event_columns(settings: Settings) -> tuple[str, ...]:
-    """Return the columns that the flow knows of events in a topic."""
-    given = settings.input.mapping
-    mapped = (*given.columns, *given.derived) if given is not None else settings.input.columns
-    return tuple(dict.fromkeys((*REQUIRED, "seq", "level", "energy", *settings.metrics, *mapped)))
 
 
 def archived_columns(settings: Settings) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from operators.progress import Progress
 from operators.rows_source import RowsSource
 from operators.simulated_source import SimulatedSource
 
-__all__ = ["EVENTS_TOPIC", "SIMULATION_START_US", "Input", "open_input", "populations"]
+__all__ = ["EVENTS_TOPIC", "SIMULATION_START_US", "Input", "event_columns", "open_input", "populations"]
 
 EVENTS_TOPIC = "aura.events"
 """Topic of the events; `kafka.prefix` stands before it."""
@@ -74,6 +74,13 @@ def open_input(settings: Settings, *, until_end: bool = False) -> Input:
     if source == "kafka":
         return _kafka(settings, until_end=until_end)
     return _file(settings, located(source))
+
+
+def event_columns(settings: Settings) -> tuple[str, ...]:
+    """Return the columns that the flow knows of events in a topic."""
+    given = settings.input.mapping
+    mapped = (*given.columns, *given.derived) if given is not None else settings.input.columns
+    return tuple(dict.fromkeys((*_CANONICAL, *settings.metrics, *mapped)))
 
 
 def populations(settings: Settings, partitions: int) -> Callable[[int], Population]:
@@ -131,9 +138,7 @@ def _kafka(settings: Settings, *, until_end: bool) -> Input:
     options, topic = settings.kafka.client_options(), settings.kafka.prefix + EVENTS_TOPIC
     mapping = settings.input.mapping.to_mapping() if settings.input.mapping is not None else None
     partitions = topic_partitions(options, topic)
-    given = settings.input.mapping
-    mapped = (*given.columns, *given.derived) if given is not None else settings.input.columns
-    columns = tuple(dict.fromkeys((*_CANONICAL, *settings.metrics, *mapped)))
+    columns = event_columns(settings)
 
     def build(config: IngestConfig, progress: Progress) -> KafkaSource:
         return KafkaSource(

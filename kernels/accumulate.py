@@ -1,7 +1,7 @@
 """Events added in place to blocks that stand: for batches with fewer events than the blocks have groups.
 
 `aggregate.reduce` makes new blocks and passes over every group; this one only touches those that the events are in. The
-integers are the same, bit for bit, up to the carry between the limbs of a sum of squares (`aggregate.normalise`).
+integers are the same, bit for bit, up to the carry between the limbs of a sum of squares.
 """
 
 from collections.abc import Sequence

@@ -16,11 +16,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.group import Index, group
+from kernels.group import Index
 from kernels.metric import MAX_BATCH_EVENTS, Metric
 from kernels.statistics import split_limbs
 
-__all__ = ["MAX_BATCH_EVENTS", "Layout", "checked", "group", "merge", "normalise", "reduce"]
+__all__ = ["MAX_BATCH_EVENTS", "Layout", "checked", "merge", "reduce"]
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -167,15 +167,6 @@ def merge(
         own[target] += other
     for row, (own, other) in enumerate(zip(floats_a, floats_b, strict=True)):
         own[target] = (np.maximum if row % 2 else np.minimum)(own[target], other)
-
-
-def normalise(ints: Ints, layout: Layout) -> None:
-    """Carry the low limbs of the sums of squares into the high ones, in place: then 0 <= lo < 2**32."""
-    for m, square in enumerate(layout.square):
-        if square:
-            lo, hi = ints[layout.lo(m)], ints[layout.hi(m)]
-            lo[:], carry = split_limbs(lo)
-            hi += carry
 
 
 def checked(index: Index, values: Sequence[Floats], layout: Layout) -> list[Floats]:

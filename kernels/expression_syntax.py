@@ -18,8 +18,8 @@ _STRANGE = re.compile(r"[^A-Za-z0-9_.,()<>=!+*/\s-]|[^\x00-\x7f]")
 class ExpressionError(ConfigError):
     """A formula that cannot be used; `position` is that of the fault in its text, counted from 1."""
 
-    def __init__(self, message: str, hint: str = "", *, position: int = 0) -> None:
-        super().__init__(message, hint)
+    def __init__(self, message: str, *, position: int = 0) -> None:
+        super().__init__(message)
         self.position = position
 
 

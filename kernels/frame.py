@@ -41,10 +41,10 @@ from kernels.schema import (
     column_dtype,
 )
 
-__all__ = ["MAX_FRAME_BYTES", "MAX_FRAME_EVENTS", "Frame", "decode_frame", "encode_frame"]
+__all__ = ["FRAME_TYPE", "Frame", "decode_frame", "encode_frame"]
 
-MAX_FRAME_BYTES = MAX_RECORD_BYTES
-MAX_FRAME_EVENTS = MAX_RECORD_EVENTS
+FRAME_TYPE = "application/vnd.aura.frame"
+"""Content type of a frame."""
 
 _VERSION = 1
 
@@ -80,7 +80,7 @@ def decode_frame(data: bytes | memoryview) -> Frame:
     [1.5]
     """
     data = data if isinstance(data, bytes) else memoryview(data).cast("B").toreadonly()
-    _check_at_most(MAX_FRAME_BYTES, len(data), "bytes")
+    _check_at_most(MAX_RECORD_BYTES, len(data), "bytes")
     fields = _read_fields(MsgpackReader(data))
     check_names(fields["c"])
     columns = {name: _column(data, name, fields["n"], block) for name, block in fields["c"].items()}
@@ -104,7 +104,7 @@ def encode_frame(columns: Columns, *, names: Mapping[int, str] | None = None) ->
         parts.append(_block_header(name, values.dtype.str, values.nbytes, at))
         at += len(parts[-1]) + values.nbytes
         parts.append(np.ascontiguousarray(values).data)
-    _check_at_most(MAX_FRAME_BYTES, at, "bytes")
+    _check_at_most(MAX_RECORD_BYTES, at, "bytes")
     return b"".join(parts)
 
 
@@ -129,7 +129,7 @@ def _read_version(reader: MsgpackReader) -> int:
 
 
 def _read_events(reader: MsgpackReader) -> int:
-    return _check_at_most(MAX_FRAME_EVENTS, reader.integer(), "events")
+    return _check_at_most(MAX_RECORD_EVENTS, reader.integer(), "events")
 
 
 def _read_blocks(reader: MsgpackReader) -> dict[str, _Block]:
@@ -139,14 +139,14 @@ def _read_blocks(reader: MsgpackReader) -> dict[str, _Block]:
         if reader.count("array", most=2) != 2:
             raise BadRecord("malformed", f"column {name!r} is no array of dtype and bytes")
         dtype = reader.text(most=MAX_TEXT_BYTES)
-        size = reader.count("bytes", most=MAX_FRAME_BYTES)
+        size = reader.count("bytes", most=MAX_RECORD_BYTES)
         _put(blocks, name, _Block(dtype, reader.skip(size), size))
     return blocks
 
 
 def _read_names(reader: MsgpackReader) -> dict[int, str]:
     names: dict[int, str] = {}
-    for _ in range(reader.count("map", most=MAX_FRAME_EVENTS)):
+    for _ in range(reader.count("map", most=MAX_RECORD_EVENTS)):
         _put(names, reader.integer(), reader.text(most=MAX_TEXT_BYTES))
     return names
 
@@ -176,8 +176,8 @@ def _column(data: bytes | memoryview, name: str, n: int, block: _Block) -> NDArr
 
 def _header(n: int, columns: int, names: Mapping[int, str]) -> bytes:
     """Return everything up to the first column."""
-    _check_at_most(MAX_FRAME_EVENTS, n, "events")
-    _check_at_most(MAX_FRAME_EVENTS, len(names), "names")
+    _check_at_most(MAX_RECORD_EVENTS, n, "events")
+    _check_at_most(MAX_RECORD_EVENTS, len(names), "names")
     longest = max((len(text.encode()) for text in names.values()), default=0)
     _check_at_most(MAX_TEXT_BYTES, longest, "bytes of text")
     fields = {"v": _VERSION, "n": n} | ({"names": dict(names)} if names else {}) | {"c": {}}

@@ -59,7 +59,7 @@ class Verdict(NamedTuple):
     said: dict[str, Any]
 
 
-def retrain(columns: Columns, incumbent: Scorer, *, source: str, epochs: int = _EPOCHS) -> Verdict:
+def retrain(columns: Columns, incumbent: Scorer, *, source: str) -> Verdict:
     """Train on the first part of the events, and judge the new model and the one in use on the rest.
 
     Parameters
@@ -70,8 +70,6 @@ def retrain(columns: Columns, incumbent: Scorer, *, source: str, epochs: int = _
         The model in use.
     source
         Where the events are from, for the model's own words.
-    epochs
-        Of the training.
 
     Raises
     ------
@@ -81,7 +79,7 @@ def retrain(columns: Columns, incumbent: Scorer, *, source: str, epochs: int = _
     after_us, each = _split(columns)
     rows = event_features(columns, tuple(i.name for i in EVENT))[columns["time_us"] < after_us]
     training = f"{source}, {len(rows):,} rows before {datetime.fromtimestamp(after_us / 1e6, UTC):%Y-%m-%d %H:%M} UTC"
-    network = train(rows, EVENT, hidden=_HIDDEN, epochs=epochs)
+    network = train(rows, EVENT, hidden=_HIDDEN, epochs=_EPOCHS)
     candidate = Scorer.load(to_onnx(network, EVENT, role="event", training=training))
     new, old = (_figures(scorer, columns, after_us=after_us, each=each) for scorer in (candidate, incumbent))
     better = new["auroc"] >= old["auroc"] - _AUROC_SLACK and new["alerts_per_1000"] <= _MOST_ALERTS

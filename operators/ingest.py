@@ -13,25 +13,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.dedup import Recent
-from kernels.frame import encode_frame
 from kernels.grid import Grid
 from kernels.known_agents import KnownAgents
 from kernels.lateness import END_US, START_US, Extremes, extremes, stamp
 from kernels.metric import Metric
 from kernels.motion import Motion
-from kernels.schema import MAX_LEVEL, Columns, no_values
+from kernels.schema import Columns, no_values
 from kernels.seen import Seen
 from kernels.watch import Bounds
-from operators.batch import Batch, DeadLetter, Late, Origin, Tally, length, take
+from operators.batch import Batch, DeadLetter, Late, Origin, Tally, length
 from operators.guardian import Guardian
+from operators.rows_in_check import Rows, validate
 from operators.state import pack, unpack
 
-__all__ = ["FRAME_TYPE", "Ingest", "IngestConfig"]
+__all__ = ["Ingest", "IngestConfig"]
 
-FRAME_TYPE = "application/vnd.aura.frame"
-"""Content type of a frame."""
-
-_TIME_LIMIT_US = 2**53  # 1684 to 2255: (pane, cell) pairs must fit 62 bits
 _VERSION = 3  # 2: the agents that are known; 3: the watch over them
 
 
@@ -75,43 +71,6 @@ class IngestConfig:
     most_agents: int | None = None
     known: dict[int, int] = field(default_factory=dict)
     watch: Bounds | None = None
-
-
-@dataclass(slots=True)
-class _Rows:
-    """Rows under way through the checks: what is left, where it stood in the record, and what was taken out."""
-
-    columns: Columns
-    origin: Origin
-    tally: Tally
-    outputs: list[Any]
-    index: NDArray[np.int64] | None = None  # None: all that came
-
-    def __len__(self) -> int:
-        return length(self.columns)
-
-    def take_out(self, mask: NDArray[np.bool_]) -> tuple[Columns, NDArray[np.int64], NDArray[np.int64]]:
-        """Remove the rows under `mask`; return their columns, offsets and row numbers."""
-        gone = take(self.columns, mask)
-        index = np.arange(len(mask)) if self.index is None else self.index
-        offset, row = self.origin.locate(index[mask])
-        self.columns, self.index = take(self.columns, ~mask), index[~mask]
-        return gone, offset, row
-
-    def bury(self, mask: NDArray[np.bool_] | None, reason: str) -> None:
-        """Send the rows under `mask` to the dead letters, each as a frame of its own."""
-        if mask is None or not mask.any():
-            return
-        gone, offset, row = self.take_out(mask)
-        self.tally.dead_letters += len(offset)
-        for i in range(len(offset)):
-            value = encode_frame({name: values[i : i + 1] for name, values in gone.items()})
-            self.outputs.append(
-                DeadLetter(
-                    self.origin.topic, self.origin.partition, int(offset[i]), int(row[i]), value, FRAME_TYPE,
-                    "ingest", reason, _describe(gone, i),
-                )
-            )  # fmt: skip
 
 
 class Ingest:
@@ -161,10 +120,14 @@ class Ingest:
             What could not be decoded at all; it is counted here.
         """
         tally = Tally(events_in=length(columns) + len(dead), dead_letters=len(dead))
-        rows = _Rows(self._complete(columns), origin, tally, list(dead))
+        rows = Rows(self._complete(columns), origin, tally, list(dead))
         before_us = self._max_us
         times = extremes(rows.columns["time_us"]) if len(rows) else None
-        self._validate(rows, times, broker_us)
+        if times is not None:
+            validate(
+                rows, times, self._config.grid, self._config.metrics, broker_us=broker_us,
+                future_us=self._config.future_us,
+            )  # fmt: skip
         self._admit(rows)
         behind_us = self._stamp(rows, times if rows.index is None else None)
         if self._seen is not None and len(rows):
@@ -217,34 +180,13 @@ class Ingest:
         size = length(columns)
         return columns | {name: no_values(name, size) for name in missing}
 
-    def _validate(self, rows: _Rows, times: Extremes | None, broker_us: NDArray[np.int64] | None) -> None:
-        if times is None:
-            return
-        time_us = rows.columns["time_us"]
-        if self._config.future_us is not None and broker_us is not None:
-            early = time_us - broker_us > self._config.future_us
-            rows.bury(early if early.any() else None, "future")
-            time_us = rows.columns["time_us"]
-        rows.bury(
-            (time_us > _TIME_LIMIT_US) | (time_us < -_TIME_LIMIT_US) if _exceeds(times) else None,
-            "time_range",
-        )
-        inside = self._config.grid.inside(*(rows.columns[axis] for axis in ("x_m", "y_m", "z_m")))
-        rows.bury(None if inside is None else ~inside, "position")
-        if "level" in rows.columns:
-            high = rows.columns["level"] > MAX_LEVEL
-            rows.bury(high if high.any() else None, "level")
-        for metric in self._config.metrics:
-            if metric.name in rows.columns:
-                rows.bury(metric.out_of_range(rows.columns[metric.name]), "metric_range")
-
-    def _admit(self, rows: _Rows) -> None:
+    def _admit(self, rows: Rows) -> None:
         """Refuse events of agents beyond the limit: before the clock is looked at, so that they move nothing."""
         if self._known is not None and len(rows):
             rows.bury(self._known.refuse(rows.columns["agent_id"]), "limit")
             self._config.known[rows.origin.partition] = len(self._known)
 
-    def _stamp(self, rows: _Rows, times: Extremes | None) -> NDArray[np.int64] | None:
+    def _stamp(self, rows: Rows, times: Extremes | None) -> NDArray[np.int64] | None:
         found = stamp(
             rows.columns["time_us"] if rows.columns else np.empty(0, np.int64),
             running_max_us=self._max_us,
@@ -267,7 +209,7 @@ class Ingest:
         return behind_us[~late]
 
     def _deduplicate(
-        self, seen: Seen, rows: _Rows, behind_us: NDArray[np.int64] | None
+        self, seen: Seen, rows: Rows, behind_us: NDArray[np.int64] | None
     ) -> NDArray[np.int64] | None:
         columns = rows.columns
         seq = columns.get("seq", np.zeros(len(rows), np.uint32))
@@ -282,11 +224,3 @@ class Ingest:
     def _oldest_us(self) -> int:
         """No event to come that is not late is older."""
         return self._max_us - self._config.lateness_us
-
-
-def _exceeds(times: Extremes) -> bool:
-    return int(times.high_us.max()) > _TIME_LIMIT_US or int(times.low_us.min()) < -_TIME_LIMIT_US
-
-
-def _describe(columns: Columns, row: int) -> str:
-    return " ".join(f"{name}={values[row]}" for name, values in columns.items())

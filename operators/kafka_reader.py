@@ -110,9 +110,7 @@ def end_offsets(options: Mapping[str, Any], topic: str, partitions: int, **more:
     return [ends[part] for part in parts]
 
 
-def read_committed(
-    options: Mapping[str, Any], starts: Mapping[tuple[str, int], int], *, patience_s: float = _PATIENCE_S
-) -> Iterator[Any]:
+def read_committed(options: Mapping[str, Any], starts: Mapping[tuple[str, int], int]) -> Iterator[Any]:
     """Yield the committed records of partitions, from offsets to what is the end now.
 
     Parameters
@@ -121,13 +119,11 @@ def read_committed(
         Of the connection.
     starts
         Offset by (topic, partition); one that retention has passed stands for the first there is.
-    patience_s
-        How long a transaction that is open there is waited for, whoever's it is.
 
     Raises
     ------
     AuraError
-        It stays open, so that one cannot tell what is committed.
+        A transaction, whoever's it is, stays open there, so that one cannot tell what is committed.
     """
     parts = [TopicPartition(*part) for part in starts]
     with open_consumer(options, isolation_level="read_uncommitted") as consumer:
@@ -140,16 +136,16 @@ def read_committed(
         consumer.assign(parts)
         for part in parts:
             consumer.seek(part, begins[part])
-        until_s = time.monotonic() + patience_s
+        until_s = time.monotonic() + _PATIENCE_S
         while left:
             found = consumer.poll(timeout_ms=20)
             for part, records in found.items():
                 yield from (record for record in records if record.offset < ends[part])
             passed = {part for part in left if consumer.position(part) >= ends[part]}
             left -= passed
-            until_s = time.monotonic() + patience_s if found or passed else until_s
+            until_s = time.monotonic() + _PATIENCE_S if found or passed else until_s
             if time.monotonic() > until_s:
-                raise _open_transaction(min(left), consumer.position(min(left)), patience_s)
+                raise _open_transaction(min(left), consumer.position(min(left)))
 
 
 def ask(
@@ -173,9 +169,9 @@ def failed(what: str, error: KafkaError) -> AuraError:
     return kind(f"{what} failed: {error!r}", hint)
 
 
-def _open_transaction(part: TopicPartition, position: int, patience_s: float) -> AuraError:
+def _open_transaction(part: TopicPartition, position: int) -> AuraError:
     return AuraError(
-        f"{part.topic}[{part.partition}]: a transaction is open at offset {position} for more than {patience_s:g} s",
+        f"{part.topic}[{part.partition}]: a transaction is open at offset {position} for more than {_PATIENCE_S} s",
         "Its writer has stopped half-way: `kafka-transactions.sh find-hanging` names it",
     )
 

@@ -21,13 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.errors import BadRecord
-from kernels.frame import decode_frame
+from kernels.frame import FRAME_TYPE, decode_frame
 from kernels.lateness import END_US
 from kernels.rows import CanonicalRows, Encoding, canonical_columns
 from kernels.schema import CANONICAL, REQUIRED, Columns, no_values
 from operators.batch import DeadLetter, Origin, length
 from operators.decoded import Decoded, cut, join
-from operators.ingest import FRAME_TYPE
 from operators.mapping import Mapped, Mapping
 from operators.row_records import gather_rows, single_rows
 

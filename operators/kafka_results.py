@@ -24,12 +24,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kernels.errors import BadRecord
-from kernels.frame import decode_frame, encode_frame
+from kernels.frame import FRAME_TYPE, decode_frame, encode_frame
 from kernels.schema import MAX_RECORD_BYTES
 from operators.batch import Alerts, DeadLetter, Late
 from operators.cell_records import CELLS_TYPE, JSON_TYPE, decode_cells, encode_cells, rows_per_record
 from operators.cells import Cells
-from operators.ingest import FRAME_TYPE
 from operators.kafka_sessions import decode_session, encode_sessions
 from operators.result import KINDS, Result
 from operators.result_records import RESULT_TYPE, decode_result, encode_result

@@ -17,13 +17,12 @@ from typing import Any, Literal
 import numpy as np
 
 from kernels.errors import BadRecord, ConfigError
-from kernels.frame import encode_frame
+from kernels.frame import FRAME_TYPE, encode_frame
 from kernels.hashing import partition_of
 from kernels.row_writer import encode_rows
 from kernels.rows import Encoding
 from kernels.schema import MAX_RECORD_BYTES, MAX_RECORD_EVENTS
 from operators.batch import length
-from operators.ingest import FRAME_TYPE
 from operators.kafka_reader import topic_partitions
 from operators.partitioned import DeadRow, PartitionRows
 from operators.progress import Progress

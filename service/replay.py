@@ -15,10 +15,10 @@ from flows.plan import Plan
 from flows.replayed import Again, ReplayInput
 from flows.settings.root import Settings
 from kernels.errors import ConfigError
+from kernels.frame import FRAME_TYPE
 from kernels.lateness import END_US, START_US
 from operators.batch import length
 from operators.decoded import Decoded
-from operators.ingest import FRAME_TYPE
 from operators.kafka_reader import topic_partitions
 from operators.progress import Progress
 from operators.replayed import Replayed

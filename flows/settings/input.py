@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag
 
 from flows.settings.types import Name, Section
-from kernels.schema import MAX_LEVEL, MAX_RECORD_BYTES
+from kernels.schema import MAX_LEVEL
 from operators import mapping, positions
 
 __all__ = ["ColumnMapping", "Input"]
@@ -135,7 +135,6 @@ class Input(Section):
     as_is: bool = False
     # Seconds of event time in a second, of a file or of the simulator; without it as fast as it goes.
     speed: Annotated[float, Field(gt=0)] | None = None
-    max_record_bytes: Annotated[int, Field(ge=1024, le=MAX_RECORD_BYTES)] = MAX_RECORD_BYTES
     # Further columns of a source without a mapping, beside the canonical ones and the metrics.
     columns: tuple[Name, ...] = ()
     mapping: ColumnMapping | None = None

@@ -49,8 +49,6 @@ class Metrics(Collector):
         Of memory.
     sources
         Of further metrics.
-    now
-        Seconds since 1970.
     """
 
     def __init__(
@@ -60,10 +58,9 @@ class Metrics(Collector):
         *,
         limit_bytes: int,
         sources: Iterable[Source] = (),
-        now: Callable[[], float] = time.time,
     ) -> None:
         self._recorder, self._plan, self._limit_bytes = recorder, plan, limit_bytes
-        self._sources, self._now, self._process = tuple(sources), now, psutil.Process()
+        self._sources, self._process = tuple(sources), psutil.Process()
 
     def collect(self) -> Iterator[Metric]:
         """Yield every family."""
@@ -104,7 +101,7 @@ class Metrics(Collector):
     def _lags(self) -> Iterator[Metric]:
         watermark_us = self._recorder.watermark_us
         if watermark_us is not None:
-            lag_s = self._now() - watermark_us / 1e6
+            lag_s = time.time() - watermark_us / 1e6
             yield _gauge("aura_watermark_lag_seconds", "The clock minus the least watermark", lag_s)
         family = GaugeMetricFamily("aura_kafka_lag_records", "Records not read yet", labels=("partition",))
         for number, part in dict(self._recorder.partitions).items():

@@ -8,7 +8,7 @@ memory at every change, keeps the dead ones, and has no place for numbers that a
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -58,23 +58,19 @@ class Joined(Collector):
     ----------
     directory
         Where.
-    now
-        Seconds since 1970.
     only
         The number of one process; None: of all.
     """
 
-    def __init__(
-        self, directory: Path, now: Callable[[], float] = time.time, *, only: int | None = None
-    ) -> None:
-        self._directory, self._now = directory, now
+    def __init__(self, directory: Path, *, only: int | None = None) -> None:
+        self._directory = directory
         self._names = "[0-9]*.prom" if only is None else f"{only}.prom"
 
     def collect(self) -> Iterator[Metric]:
         """Yield every family with the samples of all processes."""
         families: dict[str, Metric] = {}
         for path in sorted(self._directory.glob(self._names)):
-            if self._now() - path.stat().st_mtime > _STALE_S:
+            if time.time() - path.stat().st_mtime > _STALE_S:
                 continue
             for family in text_string_to_metric_families(path.read_text()):
                 joined = families.setdefault(

@@ -5,9 +5,10 @@ import math
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from limbs import normalise
 
 from kernels.accumulate import accumulate
-from kernels.aggregate import Layout, merge, normalise, reduce
+from kernels.aggregate import Layout, merge, reduce
 from kernels.metric import Metric
 
 LAYOUT = Layout(

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from limbs import normalise
 from numpy.typing import NDArray
 
-from kernels.aggregate import MAX_BATCH_EVENTS, Layout, merge, normalise, reduce
+from kernels.aggregate import MAX_BATCH_EVENTS, Layout, merge, reduce
 from kernels.metric import MAX_STEPS, Metric
 
 Floats = NDArray[np.float32]

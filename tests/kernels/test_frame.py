@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from strategies import columns, cuts, texts
 
 from kernels.errors import BadRecord
-from kernels.frame import MAX_FRAME_BYTES, MAX_FRAME_EVENTS, decode_frame, encode_frame
-from kernels.schema import MAX_COLUMNS, Columns, column_dtype
+from kernels.frame import decode_frame, encode_frame
+from kernels.schema import MAX_COLUMNS, MAX_RECORD_BYTES, MAX_RECORD_EVENTS, Columns, column_dtype
 
 REASONS = {"too_large", "truncated", "malformed", "version", "columns", "dtype", "length"}
 SEVEN: Columns = {
@@ -130,7 +130,7 @@ def test_damaged_frames_are_frames_or_refused(data: st.DataObject) -> None:
         (as_map(SEVEN, n=None), "malformed"),
         (as_map(SEVEN, n=7.0), "malformed"),
         (as_map(SEVEN, n=True), "malformed"),
-        (as_map(SEVEN, n=MAX_FRAME_EVENTS + 1), "too_large"),
+        (as_map(SEVEN, n=MAX_RECORD_EVENTS + 1), "too_large"),
         (as_map(SEVEN, n=2**64 - 1), "too_large"),
         (as_map(SEVEN, n=6), "length"),
         (as_map(SEVEN, n=0), "length"),
@@ -200,7 +200,7 @@ def test_what_is_no_frame_has_its_reason(fields: Any, reason: str) -> None:
         (b"\x91" * 100_000, "malformed"),
         (b"\x81\xa1c" * 100_000, "malformed"),
         (b"\xdd\x00\x7f\xff\xff" * 100_000, "malformed"),
-        (bytes(MAX_FRAME_BYTES + 1), "too_large"),
+        (bytes(MAX_RECORD_BYTES + 1), "too_large"),
         (encode_frame(SEVEN) + b"\0", "malformed"),
         (encode_frame(SEVEN) * 2, "malformed"),
     ],
@@ -242,14 +242,18 @@ def test_the_encoder_refuses_what_the_decoder_would(bad_columns: Columns, reason
 
 def test_the_largest_frames_are_read_and_larger_ones_not_written() -> None:
     """65,536 events with a name each make a frame; one more event, 30 more columns or a long name do not."""
-    most: Columns = {name: np.zeros(MAX_FRAME_EVENTS, column_dtype(name)) for name in SEVEN}
-    names = {agent: str(agent) for agent in range(MAX_FRAME_EVENTS)}
+    most: Columns = {name: np.zeros(MAX_RECORD_EVENTS, column_dtype(name)) for name in SEVEN}
+    names = {agent: str(agent) for agent in range(MAX_RECORD_EVENTS)}
     frame = decode_frame(encode_frame(most, names=names))
-    assert frame.columns["x_m"].size == MAX_FRAME_EVENTS
+    assert frame.columns["x_m"].size == MAX_RECORD_EVENTS
     assert frame.names == names
-    one_more = {name: np.zeros(MAX_FRAME_EVENTS + 1, column_dtype(name)) for name in SEVEN}
-    for refused, texts_of in ((one_more, {}), (most, {1: "a" * 256}), (most, names | {MAX_FRAME_EVENTS: ""})):
+    one_more = {name: np.zeros(MAX_RECORD_EVENTS + 1, column_dtype(name)) for name in SEVEN}
+    for refused, texts_of in (
+        (one_more, {}),
+        (most, {1: "a" * 256}),
+        (most, names | {MAX_RECORD_EVENTS: ""}),
+    ):
         with pytest.raises(BadRecord, match="at most"):
             encode_frame(refused, names=texts_of)
-    with pytest.raises(BadRecord, match=str(MAX_FRAME_BYTES)):
+    with pytest.raises(BadRecord, match=str(MAX_RECORD_BYTES)):
         encode_frame(most | {f"m{k}": most["x_m"] for k in range(30)})
