@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from flows.bridge import bridge_of
-from flows.cell_plan import layout_of
-from flows.cells import CellsPart
+from flows.cells import CellsPart, layout_of
 from flows.models import ModelFiles, load_swapped
 from flows.part import Given, Part
 from flows.parts import PARTS

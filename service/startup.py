@@ -15,7 +15,7 @@ import onnxruntime
 
 from flows.assemble import Assembled, assemble
 from flows.bridge import bridge_of
-from flows.cell_plan import layout_of
+from flows.cells import layout_of
 from flows.models import ModelFiles
 from flows.plan import Plan
 from flows.settings.root import Settings

@@ -8,9 +8,9 @@ import pytest
 from bytewax.testing import run_main
 from lost_device import Fault, lost_device
 
-from flows import cell_plan
 from flows.assemble import assemble
 from flows.settings.root import load
+from operators import cell_results
 from operators.bridge import Bridge, Switch
 from operators.bridge_calls import FAILED
 from operators.cells import Cells, to_cells
@@ -89,7 +89,7 @@ def test_a_cell_score_says_from_which_window_on(
         fault.at = min(fault.at, fault.runs)
         return to_cells(*given)
 
-    monkeypatch.setattr(cell_plan, "to_cells", lost_with_the_first_cells)
+    monkeypatch.setattr(cell_results, "to_cells", lost_with_the_first_cells)
     with lost_device(monkeypatch, onnx_cuda=fault):
         summary, _, (switch,) = _run(tmp_path / "out", "onnx-cuda")
     assert summary["digest"] == undisturbed[0]["digest"]
