@@ -5,7 +5,7 @@
     cells      from `major` on a sliding window has every second of its starts only; of windows over a sample counts and
                sums are multiplied by ten and given their relative standard `error`; a window that is half sampled is left
                out, since its counts would mean nothing; every row has the level that was the highest in its window, in the
-               column `degradation`
+               column `degradation`, and its error, which is 0 for what is exact
     parts      from `critical` on none but the cells and the safety get events; from `major` on safety asks for no causes and
                judges no mix of levels, since what is not in the sample would be missed
     sink       from `minor` on results of the kinds in `OPTIONAL` are left out, all but one in so many; others are marked
@@ -186,17 +186,17 @@ class Degrade:
 
 
 def _columns(cells: Cells, schedule: Schedule) -> dict[str, NDArray[Any]]:
+    """Return the level and the error of each row; both always: which rows come together must change no row's bytes."""
     if not len(schedule):
-        return {"degradation": np.zeros(len(cells), np.int8)}
+        return {"degradation": np.zeros(len(cells), np.int8), "error": np.zeros(len(cells), np.float32)}
     start_us = cells.columns["start_us"]
     length_us = int(cells.columns["end_us"][0] - start_us[0]) if len(cells) else 0
     level = _by_start(start_us, lambda start: schedule.worst(start, start + length_us))
-    found: dict[str, NDArray[Any]] = {"degradation": level.astype(np.int8)}
-    if np.any(level >= MAJOR):
-        agents = cells.columns["agents"]
-        seen = np.where(agents > 0, agents, cells.columns["count"]) // SAMPLE
-        found["error"] = np.where(level >= MAJOR, relative_error(seen, SAMPLE), 0).astype(np.float32)
-    return found
+    agents = cells.columns["agents"]
+    seen = np.where(agents > 0, agents, cells.columns["count"]) // SAMPLE
+    error = np.zeros(len(cells), np.float32)
+    error[level >= MAJOR] = relative_error(seen[level >= MAJOR], SAMPLE)
+    return {"degradation": level.astype(np.int8), "error": error}
 
 
 def _by_start(start_us: NDArray[np.int64], of: Callable[[int], int]) -> NDArray[np.int64]:

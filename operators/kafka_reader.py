@@ -141,11 +141,11 @@ def read_committed(options: Mapping[str, Any], starts: Mapping[tuple[str, int], 
             found = consumer.poll(timeout_ms=20)
             for part, records in found.items():
                 yield from (record for record in records if record.offset < ends[part])
-            passed = {part for part in left if consumer.position(part) >= ends[part]}
+            passed = {part for part in left if consumer.position(part, timeout_ms=0) >= ends[part]}
             left -= passed
             until_s = time.monotonic() + _PATIENCE_S if found or passed else until_s
             if time.monotonic() > until_s:
-                raise _open_transaction(min(left), consumer.position(min(left)))
+                raise _open_transaction(min(left), consumer.position(min(left), timeout_ms=0))
 
 
 def ask(

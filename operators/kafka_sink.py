@@ -21,7 +21,6 @@ from dataclasses import asdict
 from typing import Any
 
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
-from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
 from kernels.errors import LostError
@@ -31,13 +30,13 @@ from operators.committed import Committed
 from operators.kafka_reader import connected, failed, read_committed
 from operators.kafka_results import TOPICS, Message, encode_output
 from operators.kafka_run import Run
+from operators.kafka_writer import ANSWER_S, Writer
 from operators.result_tables import Output
 from operators.state import pack, unpack
 
 __all__ = ["KafkaSink"]
 
 _VERSION = 1
-_ANSWER_S = 15  # a broker that takes longer has failed; the outcome is read back
 _RECORD_BYTES = MAX_RECORD_BYTES + 128 * 1024  # what the topics of late events and dead letters take
 _UNSENT_BYTES = 32 * 1024 * 1024  # kafka-python's buffer has no end: here the flow waits for the broker
 
@@ -106,9 +105,9 @@ class KafkaSink(FixedPartitionedSink[Output, bytes]):
     def fence(self) -> None:
         """Stop every writer of an earlier start: Bytewax makes a partition only when its first result comes."""
         for number in range(self.partitions):
-            self.open_writer(number).close(timeout=_ANSWER_S)
+            self.open_writer(number).close(timeout=ANSWER_S)
 
-    def open_writer(self, number: int) -> KafkaProducer:
+    def open_writer(self, number: int) -> Writer:
         """Return the producer of a partition, every other one of it fenced."""
         ours = {
             "transactional_id": f"{self._writer}-{number}",
@@ -116,15 +115,15 @@ class KafkaSink(FixedPartitionedSink[Output, bytes]):
             "max_request_size": _RECORD_BYTES,
             "batch_size": 1024
             * 1024,  # one batch a partition is under way at a time: with 16 KiB each waits for it
-            "max_block_ms": _ANSWER_S * 1000,
-            "request_timeout_ms": _ANSWER_S * 1000,
-            "delivery_timeout_ms": (_ANSWER_S + 5) * 1000,
+            "max_block_ms": ANSWER_S * 1000,
+            "request_timeout_ms": ANSWER_S * 1000,
+            "delivery_timeout_ms": (ANSWER_S + 5) * 1000,
             "retry_backoff_ms": 5,  # with the default of 100 the next transaction begins 112 ms after the last
             # From (2, 5) on a fenced writer asks for a new epoch, and the broker aborts its successor's transaction.
             "api_version": (2, 4),
         }
-        producer = connected(KafkaProducer, self.options, ours)
-        with _or_die(f"fencing the writers before {ours['transactional_id']}"):
+        producer: Writer = connected(Writer, self.options, ours)
+        with _or_die(f"fencing the writers before {ours['transactional_id']}"), _or_closed(producer):
             producer.init_transactions()
         return producer
 
@@ -136,7 +135,8 @@ class _Partition(StatefulSinkPartition[Output, bytes]):
         self._next: dict[str, int] = state["next"]
         self.tally, self._committed = Tally(**state["tally"]), Committed(state["committed"])
         self._producer = sink.open_writer(number)
-        self._read_back()
+        with _or_closed(self._producer):
+            self._read_back()
         self._in_transaction, self._unsent_bytes = False, 0
         self._sent: list[tuple[str, Any]] = []
 
@@ -162,11 +162,10 @@ class _Partition(StatefulSinkPartition[Output, bytes]):
         The engine closes all writers while it unwinds from the failure of one, and a second failure would abort the process.
         """
         if self._sink.failed:
-            with suppress(Exception):
-                self._producer.close(timeout=0)
+            _let_go(self._producer)
             return
         self._commit()
-        self._producer.close(timeout=_ANSWER_S)
+        self._producer.close(timeout=ANSWER_S)
         self._sink.on_account(self.number, self.tally)
 
     def _restore(self, resume_state: bytes | None) -> dict[str, Any]:
@@ -221,7 +220,7 @@ class _Partition(StatefulSinkPartition[Output, bytes]):
 
     def _settle(self) -> None:
         """Wait until the broker has all of it; raise if it has not: kafka-python would commit without what failed."""
-        self._producer.flush(timeout=_ANSWER_S + 10)
+        self._producer.flush(timeout=ANSWER_S + 10)
         for kind, future in self._sent:
             self._next[kind] = max(self._next[kind], future.get(timeout=0).offset + 1)
         self._sent, self._unsent_bytes = [], 0
@@ -251,3 +250,18 @@ def _or_die(what: str) -> Iterator[None]:
         yield
     except KafkaError as error:
         raise failed(what, error) from error
+
+
+@contextmanager
+def _or_closed(producer: Writer) -> Iterator[None]:
+    """Let go of a producer that is of no use."""
+    try:
+        yield
+    except BaseException:
+        _let_go(producer)
+        raise
+
+
+def _let_go(producer: Writer) -> None:
+    with suppress(Exception):
+        producer.close(timeout=0)

@@ -136,9 +136,13 @@ class _Partition(StatefulSourcePartition[Batch, bytes]):
         if self._end is not None and state.get("end") is not None:
             self._end = state["end"]
         self._consumer = open_consumer(source.options, group_id=source.group)
-        self._consumer.assign([self._part])
-        self._next: int = state["next"] if self._ended else self._start(state.get("next"))
-        self._consumer.seek(self._part, self._next)
+        try:
+            self._consumer.assign([self._part])
+            self._next: int = state["next"] if self._ended else self._start(state.get("next"))
+            self._consumer.seek(self._part, self._next)
+        except BaseException:
+            self._consumer.close(autocommit=False, timeout_ms=ANSWER_MS)
+            raise
         self._silent_s: float | None = (
             None  # since when polls have brought nothing: a stall of ours is no silence
         )
@@ -204,7 +208,7 @@ class _Partition(StatefulSourcePartition[Batch, bytes]):
             self._consumer.commit({self._part: OffsetAndMetadata(self._next, "", -1)}, timeout_ms=ANSWER_MS)
         except KafkaError as error:
             self._on_told(None, error)
-        self._consumer.close(autocommit=False)
+        self._consumer.close(autocommit=False, timeout_ms=ANSWER_MS)
 
     def _start(self, position: int | None) -> int:
         """Return the offset to read from; refuse one that there is no more."""
@@ -220,7 +224,8 @@ class _Partition(StatefulSourcePartition[Batch, bytes]):
         """Return the records that have arrived; move the position behind them."""
         try:
             polled = self._consumer.poll(timeout_ms=0, max_records=self._source.max_records)
-            self._next = int(self._consumer.position(self._part))
+            # Without a time limit it waits for the leader that a dead broker's partitions do not have yet.
+            self._next = int(self._consumer.position(self._part, timeout_ms=0))
         except KafkaError as error:
             if isinstance(error, OffsetOutOfRangeError):
                 self._start(self._next)  # says what is gone

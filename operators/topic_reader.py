@@ -83,7 +83,7 @@ class TopicReader:
         """Yield what has arrived, the partitions whose position has moved only."""
         try:
             found = self._consumer.poll(timeout_ms=timeout_ms, max_records=_MAX_RECORDS)
-            ends = {part.partition: int(self._consumer.position(part)) for part in self._parts}
+            ends = {part.partition: int(self._consumer.position(part, timeout_ms=0)) for part in self._parts}
         except KafkaError as error:
             self._check()  # says what is gone
             raise failed(f"reading {self._topic}", error) from error

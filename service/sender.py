@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-from kafka import KafkaProducer
 from kafka.errors import AuthorizationError, KafkaError
 
 from kernels.errors import AuraError
 from kernels.schema import MAX_RECORD_BYTES
 from operators.kafka_reader import connected, failed
+from operators.kafka_writer import Writer
 
 __all__ = ["Encoded", "Sender", "Sent"]
 
@@ -53,7 +53,7 @@ class Sender:
         if self._transactional:
             # From (2, 5) on a fenced writer asks for a new epoch, and the broker aborts its successor's transaction.
             ours |= {"transactional_id": transactional_id, "api_version": (2, 4)}
-        self._producer = connected(KafkaProducer, options, ours)
+        self._producer = connected(Writer, options, ours)
         self._unsent: deque[tuple[Any, int]] = deque()
         self._unsent_bytes, self.sent = 0, Sent()
 

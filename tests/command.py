@@ -4,8 +4,11 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from ending import ending, until_progress
 
 __all__ = ["ROOT", "aura", "disturb", "end", "json_of", "start"]
 
@@ -39,17 +42,19 @@ def start(*arguments: str, **env: str) -> subprocess.Popen[str]:
 
 def end(process: subprocess.Popen[str]) -> dict[str, Any]:
     """Wait for a run to end well; return its summary."""
-    out, err = process.communicate(timeout=_PATIENCE_S)
+    with ending(process):
+        out, err = process.communicate(timeout=_PATIENCE_S)
     assert process.returncode == 0, err
     found: dict[str, Any] = json.loads(out.splitlines()[-1])
     return found
 
 
-def disturb(process: subprocess.Popen[str], after_s: float, number: int) -> tuple[int, str]:
-    """Let a run go on for a while, send it a signal, and return how it ended and what it printed."""
-    try:
-        out, err = process.communicate(timeout=after_s)
-    except subprocess.TimeoutExpired:
+def disturb(process: subprocess.Popen[str], recovery: Path, after_s: float, number: int) -> tuple[int, str]:
+    """Let a run get on, and a while more, send it a signal, and return how it ended and what it printed."""
+    with ending(process):
+        until_progress(process, recovery)
+        with suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=after_s)
         process.send_signal(number)
         out, err = process.communicate(timeout=_PATIENCE_S)
     assert "Traceback" not in err

@@ -65,12 +65,13 @@ class Channel:
         words: dict[str, Any] = json.loads(line)
         return words
 
-    def beat(self) -> None:
-        """Beat, from a thread of its own, for as long as the process runs Python."""
+    def beat(self, look: Callable[[], object] = lambda: None) -> None:
+        """Beat, from a thread of its own, for as long as the process runs Python; `look` each time."""
 
         def forever() -> None:
             while True:
                 self._beats[:8] = time.monotonic_ns().to_bytes(8, "little")
+                look()
                 time.sleep(BEAT_S)
 
         threading.Thread(target=forever, name="heartbeat", daemon=True).start()

@@ -21,7 +21,7 @@ class Status:
     Parameters
     ----------
     state
-        starting, running, draining, waiting (for the next start), ended, stopped or failed.
+        starting, running, draining, waiting (for the next start), emergency, ended, stopped or failed.
     nodes, wanted
         Processes that are up, and how many are to be.
     restarts

@@ -5,6 +5,9 @@
     many failures without an epoch done           give up, unless the brokers are away: they may come back
     asked to scale                                drain; start with the other number
     asked to stop                                 drain; what is left is in the recovery store
+    it is an emergency                            drain; events go into the archive until it is over; start again
+    it does not drain in time                     kill it: nothing is lost, and it goes on from the last snapshot
+    no epoch is done for minutes                  as if one had failed
     all sources are at their end                  collect the results
 
 Spares, forked and assembled while the flow runs, wait for the next start: importing and loading would cost it seconds.
@@ -25,7 +28,7 @@ from operators.batch import Tally
 from service.cluster.backoff import Backoff
 from service.cluster.processes import BEAT_S, Process
 from service.cluster.status import Control, Status
-from service.cluster.team import Failure, check, check_beats, end
+from service.cluster.team import STALL_S, Failure, Progress, check, check_beats, end
 from service.cluster.worker import Work
 from service.observe.logs import log
 from service.stop import stop_signals
@@ -39,7 +42,7 @@ Place = Callable[[int], tuple[Sequence[int], list[str]] | None]
 
 
 class _Drained(Exception):
-    """The flow stopped where it was asked to."""
+    """The flow stopped where it was asked to, or was killed since it did not."""
 
 
 @dataclass
@@ -84,6 +87,8 @@ class Supervisor:
     _spares: list[Process] = field(default_factory=list)
     _backoff: Backoff = field(default_factory=Backoff)
     _asked: int | None = None  # a number of processes to go on with; 0: stop
+    _emergency: bool = False  # whether it drains, or has drained, because of one
+    _numbers: Sequence[int] = (0,)  # of the processes that run here
     _failed_s: float | None = None  # when, until that is made good
 
     def __post_init__(self) -> None:
@@ -120,15 +125,18 @@ class Supervisor:
                 return self._collect(account, time.monotonic() - first_s) if self.collects else {}
             except _Drained:
                 self._epoch = self.work.store.progress()
-                if not self._asked:
+                if self._emergency:
+                    self._sit_out()
+                if self._asked == 0:
                     return None
-                self.size, self._asked = self._asked, None
+                self._resize()
             except Failure as failure:
                 self._make_good(failure, up_s=failure.at_s - start_s)
 
     def _start(self) -> Tally:
         """Run the flow to its end; return what became of the events, where the sink tells."""
         numbers, addresses = self._placed()
+        self._numbers = numbers
         team = self._muster(len(numbers))
         try:
             if 0 in numbers:
@@ -163,11 +171,14 @@ class Supervisor:
         self._spares = [spare for spare in self._spares if spare not in team]
         team += [self._fork() for _ in range(count - len(team))]
         try:
+            late_s = time.monotonic() + STALL_S
             for process in team:
                 process.assemble()
             while not all(process.has_said("ready") for process in team):
                 self._wait(team, 1.0)
                 check(team)
+                if time.monotonic() > late_s:
+                    raise Failure(f"a process was not ready within {STALL_S:g} s", kind="failed")
                 if self._asked == 0:
                     raise _Drained
         except BaseException:
@@ -179,6 +190,7 @@ class Supervisor:
         """Look after `team` until the flow is over."""
         up, looked_s, drained_s = False, time.monotonic(), None
         late_s = looked_s + self.patience_s if self.patience_s is not None else inf
+        progress = Progress(self.work.store, looked_s)
         while not all(process.has_said("over") for process in team):
             self._wait(team, BEAT_S if up else _LOOK_S)
             check(team)
@@ -186,18 +198,58 @@ class Supervisor:
             if now_s - looked_s >= BEAT_S:
                 looked_s = now_s
                 check_beats(team)
+                progress.check(now_s)
             if not up and (up := self.work.store.progress() > self._epoch):
                 self._is_up()
             if not up and now_s > late_s:
                 raise Failure(f"the others did not come within {self.patience_s:g} s", kind="away")
-            if self._asked is not None and drained_s is None:
+            if drained_s is None and self._is_to_drain(team):
                 drained_s = now_s
                 self._drain(team)
             if drained_s is not None and now_s - drained_s > self.grace_s:
-                raise AuraError(
-                    f"the flow did not drain within {self.grace_s:g} s and was killed",
-                    "Nothing is lost: the next start goes on from the last snapshot. --grace allows more time",
-                )
+                self._give_up_drain()
+
+    def _is_to_drain(self, team: Sequence[Process]) -> bool:
+        self._emergency |= any(process.has_said("emergency") for process in team)
+        return self._emergency or self._asked is not None
+
+    def _give_up_drain(self) -> None:
+        """Go on without what did not come to its end, or say that it was so if nothing goes on."""
+        late = f"the flow did not drain within {self.grace_s:g} s and was killed"
+        if self._asked == 0:
+            hint = "Nothing is lost: the next start goes on from the last snapshot. --grace allows more time"
+            raise AuraError(late, hint)
+        self.tell(f"{late}; nothing is lost, it goes on from the last snapshot")
+        raise _Drained
+
+    def _sit_out(self) -> None:
+        """Let a process archive events unread, and say when the emergency is over; memory is left to it."""
+        self.tell("emergency: the state is saved, events go into the archive until it is over")
+        end(self._spares)
+        self._spares, self._emergency, asked_s = [], False, None
+        (keeper,) = team = [self._fork()]
+        self._set("emergency", processes=[keeper.pid])
+        try:
+            keeper.order({"do": "sit_out", "as": {"who": self._numbers[0]}})
+            while keeper.has_said("over") is None:
+                self._wait(team, BEAT_S)
+                check(team)
+                check_beats(team)
+                if self._asked == 0 and asked_s is None:
+                    asked_s = time.monotonic()
+                    keeper.signal(signal.SIGTERM)
+                if asked_s is not None and time.monotonic() - asked_s > self.grace_s:
+                    break  # the archive has lost a file that was not complete, and reads it again
+        except Failure as failure:  # the start that follows finds out whether it is over
+            self.tell(f"{failure.reason} while it archived events")
+        finally:
+            end(team)
+            self._set("waiting", processes=[])
+
+    def _resize(self) -> None:
+        """Go on as so many processes as it was asked for, if it was."""
+        if self._asked:
+            self.size, self._asked = self._asked, None
 
     def _is_up(self) -> None:
         """Note that the first epoch is done; get spares ready for the next start."""
@@ -235,8 +287,7 @@ class Supervisor:
         self._set("waiting", wanted=self.size, failure=failure.reason)
         while self._asked is None and (left_s := failure.at_s + wait_s - time.monotonic()) > 0:
             self._wait([], left_s)
-        if self._asked:
-            self.size, self._asked = self._asked, None
+        self._resize()
 
     def _collect(self, account: Tally, seconds: float) -> dict[str, Any]:
         """Let a process put the results together; it has assembled the flow, and this one has not."""

@@ -8,11 +8,15 @@ from typing import Any
 
 from kernels.errors import AuraError, AwayError, ConfigError, LostError
 from service.cluster.processes import BEAT_S, KILLED, Process
+from service.recovery.store import Store
 
-__all__ = ["HANG_S", "Failure", "check", "check_beats", "end", "kind_of"]
+__all__ = ["HANG_S", "STALL_S", "Failure", "Progress", "check", "check_beats", "end", "kind_of"]
 
 HANG_S = 2.0
 """A process without a heartbeat for so long is dead."""
+STALL_S = 300.0
+"""A team that has done no epoch for so long, beside the time that an epoch takes, comes to none: longer than any call may take."""
+_PROGRESS_S = 5.0  # between two looks at the store
 _REASON_S = 0.5  # when one fails the others do too, and the reason may come last: so long they are heard
 
 
@@ -56,6 +60,32 @@ def check_beats(team: Sequence[Process]) -> None:
         # Counted in looks and not in seconds: when the whole machine sleeps, nobody hangs.
         if process.check() >= round(HANG_S / BEAT_S):
             raise Failure(f"{process.name} has hung for {HANG_S:g} s")
+
+
+class Progress:
+    """The epochs of a team: they are done one after the other, or nobody knows what it waits for.
+
+    Parameters
+    ----------
+    store
+        Where the engine says which epoch it is in.
+    now_s
+        A moment of the clock that `check` is given.
+    """
+
+    def __init__(self, store: Store, now_s: float) -> None:
+        self._store, self._limit_s = store, STALL_S + store.epoch.total_seconds()
+        self._epoch, self._moved_s, self._looked_s = 0, now_s, now_s
+
+    def check(self, now_s: float) -> None:
+        """Raise the Failure of a team that comes to no next epoch."""
+        if now_s - self._looked_s < _PROGRESS_S:
+            return
+        self._looked_s, epoch = now_s, self._store.progress()
+        if epoch not in (0, self._epoch):  # 0: it cannot be told just now
+            self._epoch, self._moved_s = epoch, now_s
+        if now_s - self._moved_s > self._limit_s:
+            raise Failure(f"no epoch was done for {self._limit_s:g} s", kind="failed")
 
 
 def end(team: Sequence[Process]) -> None:

@@ -3,14 +3,19 @@
     assemble    open the source, load the models, build the flow                says ready
     run         as process k of n, to the end of the source or a drain          says over, and whether that is the end
     collect     put the results of the run that is over together                says over
+    sit_out     archive events unread until an emergency is over                says over
 
+A process that runs says `emergency` once that is decided: all are to drain.
 What fails is said too, as the message for the user, and ends the process. SIGTERM asks for a drain.
 """
 
+import faulthandler
 import signal
+import threading
 import time
 import traceback
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +31,12 @@ from operators.decisions import FILE, DecisionLog
 from operators.drain import DRAIN
 from service.cluster.processes import Channel
 from service.cluster.team import kind_of
+from service.cluster.underway import Underway
 from service.cluster.witness import witness
 from service.collect import collect, places
+from service.degrade.emergency import archive_unread
 from service.degrade.governed import governed
+from service.degrade.keeping import sit_out
 from service.engine import engine
 from service.limits import watched_limits
 from service.observe.logs import log
@@ -39,7 +47,7 @@ __all__ = ["LOG", "Work", "await_listeners"]
 
 LOG = "processes.log"
 """In the recovery directory: what the engine says, and tracebacks."""
-_DIAL_S = 0.001
+_DIAL_S, _DIAL_MOST_S = 0.001, 0.02  # between two looks, first and later
 _PROC_TCP = Path("/proc/net/tcp")
 _LISTENS = "0A"  # state of a socket there
 
@@ -77,8 +85,11 @@ class Work:
                 channel.say(_failed(error, self.store.directory / LOG))
                 raise
 
-    def _obey(self, order: dict[str, Any], made: Assembled | None, channel: Channel) -> Assembled:
-        if made is None:
+    def _obey(self, order: dict[str, Any], made: Assembled | None, channel: Channel) -> Assembled | None:
+        if order["do"] == "sit_out":
+            self._sit_out(channel, **order["as"])
+            channel.say({"say": "over"})
+        elif made is None:
             made = assemble(
                 self.settings, sink=self.sink, until_end=self.until_end, decisions=self._decisions()
             )
@@ -96,16 +107,26 @@ class Work:
             traceback.print_exception(error)
             channel.say(_failed(error, self.store.directory / LOG))
 
-        witness(made.flow, note)
-        channel.beat()
-        await_listeners(addresses[:process])
+        underway = Underway()
+        witness(made.flow, note, underway)
+        channel.beat(partial(_look, underway, channel, self.store.directory / LOG))
+        with underway.doing("the start of the others"):
+            await_listeners(addresses[:process])
         if process == 0:  # before it listens, and so before the others, which wait for that, can write
-            fence(made.sink)
+            with underway.doing("fencing the writers before these"):
+                fence(made.sink)
         with (
             watched_limits(
                 self.settings, made, lambda words: log("limit_alert", level="warning", message=words)
             ),
-            governed(self.settings, None, sink=self.sink, store=self.store, who=str(process)) as found,
+            governed(
+                self.settings,
+                None,
+                sink=self.sink,
+                store=self.store,
+                who=str(process),
+                save=lambda: channel.say({"say": "emergency"}),
+            ) as found,  # fmt: skip
             watched_member(
                 self.settings,
                 made,
@@ -117,6 +138,18 @@ class Work:
         ):
             cluster_main(made.flow, addresses, process, **self.store.engine_options())  # type: ignore[no-untyped-call]
         return {"complete": DRAIN.cut_short == 0, "account": asdict(made.account)}
+
+    def _sit_out(self, channel: Channel, who: int) -> None:
+        """Watch as process `who` of those that have drained; number 0 archives for all of them."""
+        stopped = threading.Event()
+        signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+        channel.beat()
+        archive = partial(archive_unread, self.settings) if who == 0 else _nothing
+        with governed(
+            self.settings, None, sink=self.sink, store=self.store, who=str(who), save=lambda: None
+        ) as found:
+            if found is not None and found.governor is not None:
+                sit_out(found.governor, archive, stopped)
 
     def _decisions(self) -> DecisionLog | None:
         """Return what the run obeys, if it may degrade."""
@@ -131,6 +164,13 @@ class Work:
         return {"summary": summary, "places": places(made, directory)}
 
 
+def _look(underway: Underway, channel: Channel, log: Path) -> None:
+    """Say so if the flow's thread does not come back, and where it is: what hears it ends this process."""
+    if (stuck := underway.overdue()) is not None:
+        faulthandler.dump_traceback()
+        channel.say(_failed(AuraError(stuck, f"Where it was is in {log}"), log))
+
+
 def _failed(error: BaseException, log: Path) -> dict[str, Any]:
     """Return the words for what has failed; a panic of the engine only tells that another process has ended."""
     if isinstance(error, AuraError):
@@ -141,6 +181,10 @@ def _failed(error: BaseException, log: Path) -> dict[str, Any]:
     return {"say": "failed", "rank": rank, "message": message, "hint": hint, "kind": "failed"}
 
 
+def _nothing(over: threading.Event) -> None:
+    over.wait()
+
+
 def _drain(number: int, frame: object) -> None:  # noqa: ARG001 (signal names them)
     DRAIN.requested = True
 
@@ -148,8 +192,12 @@ def _drain(number: int, frame: object) -> None:  # noqa: ARG001 (signal names th
 def await_listeners(addresses: list[str]) -> None:
     """Wait until those that this process dials listen, if they are of this host: who dials too early waits a second."""
     local = {int(a.rpartition(":")[2]) for a in addresses if a.startswith("127.0.0.1:")}
+    wait_s = _DIAL_S
     while not local <= _listening():
-        time.sleep(_DIAL_S)
+        time.sleep(wait_s)
+        wait_s = min(
+            wait_s + _DIAL_S, _DIAL_MOST_S
+        )  # the first may be at the brokers for long, and needs the CPU
 
 
 def _listening() -> set[int]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from flows.settings.root import Settings
 from operators.decisions import FILE, DecisionLog
+from operators.drain import DRAIN
 from service.degrade.governor import Governor
 from service.degrade.publisher import Publisher
 from service.recovery.store import Store, directory_of
@@ -39,11 +40,12 @@ def governed(
     store: Store | None = None,
     who: str = "0",
     now: Callable[[], float] = time.monotonic,
+    save: Callable[[], object] = DRAIN.request,
 ) -> Iterator[Governed | None]:
     """Watch and decide while the block runs; None where the run does everything whatever happens.
 
     The log lies in the recovery store, whose life it shares, or else beside the results; there is a copy beside the results
-    at the end.
+    at the end. In an emergency `save` is called, to have the flow drain.
     """
     if obeys is not None:
         yield Governed(DecisionLog(obeys, settings.border_us, obeyed=True))
@@ -59,7 +61,7 @@ def governed(
     publisher = None
     if "kafka" in (settings.input.source, sink):
         publisher = Publisher(settings.kafka.client_options(), settings.kafka.prefix, who)
-    governor = Governor(settings, log, publisher=publisher, who=who, now=now)
+    governor = Governor(settings, log, publisher=publisher, who=who, now=now, save=save)
     with governor.watching():
         yield Governed(log, governor)
     if log.path != beside and log.path.exists():

@@ -2,7 +2,7 @@
 
     signals     latency, watermark lag, memory, errors since the last look, components that have failed
     decisions   into the log first, where every process finds them (`operators.decisions`), then to the brokers
-    emergency   the flow is asked to drain: its state is saved
+    emergency   once it is decided, whoever asked for it, the flow is asked to drain: its state is saved
 
 It has a thread of its own, and looks once a second; a test calls `step` with a clock of its own.
 """
@@ -63,7 +63,9 @@ class Governor:
     now
         A clock in seconds that never goes back.
     who
-        The process, among those of the run.
+        The process, among those of the run; number 0 tells of what others than the governors have decided.
+    save
+        Asks for the drain.
     health
         Returns the whole report on the flow, once there is one; its own fields without.
     """
@@ -73,6 +75,7 @@ class Governor:
     publisher: Publisher | None = None
     now: Callable[[], float] = time.monotonic
     who: str = "0"
+    save: Callable[[], object] = DRAIN.request
     canary: Canary = field(default_factory=Canary)
     failures: dict[str, str] = field(default_factory=dict)
     timeline: list[tuple[float, int, int, str]] = field(default_factory=list)
@@ -92,6 +95,13 @@ class Governor:
         self._told_s = -_HEALTH_S
         self._swaps = len(self.decisions.schedule.swaps)
         self._looked_s = -_MODELS_S
+        self._saved = False
+
+    @property
+    def in_emergency(self) -> bool:
+        """Whether it is one, for this process or for all of the run."""
+        last = self.decisions.schedule.decisions[-1:]
+        return self.ladder.level is Level.EMERGENCY or any(each.level == Level.EMERGENCY for each in last)
 
     def attach(self, recorder: Recorder, plan: Plan) -> None:
         """Watch a flow that begins."""
@@ -128,9 +138,11 @@ class Governor:
             self._note(now_s, reason)
         decision = self.decisions.propose(self.who, int(self.ladder.level), self.canary.share, reason)
         found = [decision] if decision is not None else []
-        self._publish(now_s, [*found, *self._swapped()])
-        if change is not None and self.ladder.level is Level.EMERGENCY and self.settings.recovery.directory:
-            DRAIN.request()
+        self._publish(now_s, [*found, *(self._swapped() if self.who == "0" else [])])
+        emergency = self.in_emergency and self.settings.recovery.directory is not None
+        if emergency and not self._saved:
+            self.save()
+        self._saved = emergency
 
     def signals(self) -> dict[str, float]:
         """Return what is measured now, of what comes since the last look where that makes sense."""

@@ -14,9 +14,8 @@ from kernels.errors import AuraError, ConfigError
 from operators.drain import DRAIN
 from service.degrade.canary import ATTEMPTS, Backoff
 from service.degrade.governor import Governor
-from service.degrade.ladder import Level
 
-__all__ = ["keep_running"]
+__all__ = ["keep_running", "sit_out"]
 
 Summary = dict[str, Any]
 _LOOK_S = 0.2
@@ -73,23 +72,27 @@ def keep_running(
             tell(f"{error.message}; starting again in {wait_s:.1f} s ({tries} of {ATTEMPTS})")
             stopped.wait(wait_s)
             continue
-        if found is not None or stopped.is_set() or governor.ladder.level is not Level.EMERGENCY:
+        if found is not None or stopped.is_set() or not governor.in_emergency:
             return found
         tell("emergency: the state is saved, events go into the archive until it is over")
-        _sit_out(governor, archive, stopped)
+        sit_out(governor, archive, stopped)
         if stopped.is_set():
             return None
         DRAIN.reset()
 
 
-def _sit_out(
-    governor: Governor, archive: Callable[[threading.Event], None], stopped: threading.Event
-) -> None:
-    """Archive until the level has fallen, or it is to end."""
+def sit_out(governor: Governor, archive: Callable[[threading.Event], None], stopped: threading.Event) -> None:
+    """Archive until it is over for all processes of the run, or this one is to end.
+
+    Parameters
+    ----------
+    governor, archive, stopped
+        As of `keep_running`.
+    """
     over = threading.Event()
 
     def look() -> None:
-        while governor.ladder.level is Level.EMERGENCY and not stopped.wait(_LOOK_S):
+        while governor.in_emergency and not stopped.wait(_LOOK_S):
             pass
         over.set()
 

@@ -74,6 +74,7 @@ class Arena:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """End what is left; what did not hold stays to be looked at."""
         self.flow.kill()
+        self.feed.stop()
         self.watcher.stop()
         if kind is None:
             shutil.rmtree(self.folder)

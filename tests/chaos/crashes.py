@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from operators import kafka_sink, kafka_source
+from operators import kafka_sink, kafka_source, kafka_writer
 
 __all__ = ["POINTS", "arm"]
 
@@ -43,7 +43,7 @@ def arm(folder: Path) -> None:
             )
             later.start()
 
-    writer, producer = kafka_sink._Partition, kafka_sink.KafkaProducer
+    writer, producer = kafka_sink._Partition, kafka_writer.Writer
     _around(kafka_source._Partition, "snapshot", lambda: die("source"))
     _around(writer, "_settle", lambda: die("open"))
     _around(

@@ -141,12 +141,14 @@ def _stall(arena: "Arena", rng: random.Random, seconds: float = 8.0) -> str:
     """Let the brokers stand still: what the flow has of memory must not grow with what it cannot write."""
     processes = [psutil.Process(pid) for pid in arena.flow.running()["processes"]]
     before = [process.memory_info().rss for process in processes]
-    for node in arena.brokers.nodes:
-        node.send(signal.SIGSTOP)
-    time.sleep(seconds)
-    grown = max(process.memory_info().rss - old for process, old in zip(processes, before, strict=True))
-    for node in arena.brokers.nodes:
-        node.send(signal.SIGCONT)
+    try:
+        for node in arena.brokers.nodes:
+            node.send(signal.SIGSTOP)
+        time.sleep(seconds)
+        grown = max(process.memory_info().rss - old for process, old in zip(processes, before, strict=True))
+    finally:
+        for node in arena.brokers.nodes:
+            node.send(signal.SIGCONT)
     assert grown < _GROWTH, f"a process grew by {grown:,} bytes"
     return f"all brokers stopped for {seconds:g} s; no process grew by {_GROWTH // 2**20} MiB"
 

@@ -45,7 +45,7 @@ class Feed:
         self._order = [(k, parts[k][i]) for i, k in order]
         back = (at for at, (i, k) in enumerate(order) if k == silent and i == quarter)
         self._back, self._resumed = next(back, None), threading.Event()
-        self._sent = 0
+        self._sent, self._stopped = 0, threading.Event()
         self._moved = threading.Condition()
         self.broken: list[str] = []
         self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
@@ -63,6 +63,13 @@ class Feed:
         """Let the partition that was silent be heard again."""
         self._resumed.set()
 
+    def stop(self) -> None:
+        """Send no more; of a scenario that has failed nothing is to go on beside the next."""
+        self._stopped.set()
+        self._resumed.set()
+        if self._thread.is_alive():
+            self._thread.join(30)
+
     def until(self, share: float) -> None:
         """Wait until so much of all records was sent."""
         with self._moved:
@@ -77,7 +84,7 @@ class Feed:
             with KafkaProducer(
                 bootstrap_servers=self._bootstrap, acks="all", enable_idempotence=True, linger_ms=2, retry_backoff_ms=20,
                 max_block_ms=_PATIENCE_S * 1000, delivery_timeout_ms=_PATIENCE_S * 1000, request_timeout_ms=10_000,
-                bootstrap_timeout_ms=60_000,
+                bootstrap_timeout_ms=60_000, reconnect_backoff_max_ms=500,
             ) as producer:  # fmt: skip
                 self._send(producer)
         except Exception as error:
@@ -96,7 +103,8 @@ class Feed:
             begun_s -= min(
                 wait_s, 0.0
             )  # after an outage it goes on at its pace: what was not sent is not made up for
-            time.sleep(max(wait_s, 0.0))
+            if self._stopped.wait(max(wait_s, 0.0)):
+                return
             future = producer.send(self._topic, record.value, headers=record.headers, partition=partition)
             under_way.append((partition, future))
             while len(under_way) > (0 if number == len(self._order) - 1 else _UNDER_WAY):

@@ -85,6 +85,7 @@ class Watcher:
             with KafkaConsumer(
                 bootstrap_servers=self._bootstrap, isolation_level="read_committed", enable_auto_commit=False,
                 auto_offset_reset="none", retry_backoff_ms=20, bootstrap_timeout_ms=60_000,
+                reconnect_backoff_max_ms=500,  # by default 30 s: what the flow has done would be seen so much later
             ) as consumer:  # fmt: skip
                 consumer.assign(self._parts)
                 for part in self._parts:

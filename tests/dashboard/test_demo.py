@@ -1,8 +1,6 @@
 """The demonstration as a user starts it: a real cluster, a real browser, and a worker that is killed by its button."""
 
-import os
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -13,6 +11,7 @@ import httpx
 import psutil
 import pytest
 from browser import opened
+from ending import ending
 from playwright.sync_api import expect
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,14 +38,14 @@ def demo(tmp_path: Path) -> Iterator[str]:
         "--out",
         str(tmp_path / "out"),
     ]
-    process = subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    found = re.search(r"http://\S+", process.stdout.readline())
-    assert found is not None
-    yield found[0]
-    family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
-    process.terminate()
-    process.communicate(timeout=60)
+    with ending(subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE, text=True)) as process:
+        assert process.stdout is not None
+        found = re.search(r"http://\S+", process.stdout.readline())
+        assert found is not None
+        yield found[0]
+        family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+        process.terminate()
+        process.communicate(timeout=60)
     _, alive = psutil.wait_procs(family, timeout=30)
     assert not alive
 
@@ -132,13 +131,11 @@ def test_orphans(tmp_path: Path) -> None:
         "--out",
         str(tmp_path / "out"),
     ]
-    process = subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    address = re.search(r"http://\S+", process.stdout.readline())
-    assert address is not None
-    _until(address[0], lambda s: len(s["components"]) == 3, "three workers")
-    family = psutil.Process(process.pid).children(recursive=True)
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
+    with ending(subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE, text=True)) as process:
+        assert process.stdout is not None
+        address = re.search(r"http://\S+", process.stdout.readline())
+        assert address is not None
+        _until(address[0], lambda s: len(s["components"]) == 3, "three workers")
+        family = psutil.Process(process.pid).children(recursive=True)
     _, alive = psutil.wait_procs(family, timeout=30)
     assert not alive

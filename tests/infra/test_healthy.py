@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from ending import ending
 
 ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "nobody-shows-this-one"
@@ -42,15 +43,15 @@ def ports(count: int) -> list[int]:
 @contextmanager
 def running(folder: Path, *command: str, **env: str) -> Iterator[subprocess.Popen[str]]:
     """Run `aura` while the block runs."""
-    with subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-m", "service", *command],
         cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)} | env,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    ) as process:  # fmt: skip
-        try:
-            yield process
-        finally:
-            process.terminate()
+    )  # fmt: skip
+    with ending(process):
+        yield process
+        process.terminate()
+        process.communicate(timeout=60)
 
 
 def healthy(flow: int, dashboard: int) -> bool:

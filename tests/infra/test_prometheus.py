@@ -134,8 +134,8 @@ def test_a_cluster_is_seen_and_its_faults_are_told(
         prometheus, f"--config.file={configured(tmp_path, target)}", f"--storage.tsdb.path={tmp_path / 'tsdb'}",
         f"--web.listen-address=127.0.0.1:{port}",
     )  # fmt: skip
-    garbage = KafkaProducer(bootstrap_servers=kafka)
     with (
+        KafkaProducer(bootstrap_servers=kafka) as garbage,
         running(tmp_path / "produce.log", *send, **env),
         running(tmp_path / "cluster.log", *run, **env) as cluster,
         running(tmp_path / "prometheus.log", *watch),
@@ -159,4 +159,3 @@ def test_a_cluster_is_seen_and_its_faults_are_told(
         assert "TargetDown" not in asked.firing()
         kill(cluster)
         wait(lambda: "TargetDown" in asked.firing())
-    garbage.close(timeout=30)

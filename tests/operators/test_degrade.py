@@ -72,7 +72,7 @@ def test_estimates_are_marked_and_right(both: tuple[Any, Any, dict[str, Any]]) -
         if level == 0:
             same = ["start_us", "cx", "cy", "cz", "count", "agents", "speed_mps_sum", "speed_mps_max"]
             assert found.select(same).equals(exact.select(same))
-            assert set(found["error"].fill_null(0).to_pylist()) == {0}
+            assert set(found["error"].to_pylist()) == {0}
         else:
             assert 0 < abs(estimate / total - 1) < 4 * (0.9 / 400) ** 0.5
             assert (found["count"].to_numpy() % 10 == 0).all()

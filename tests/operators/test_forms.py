@@ -1,6 +1,7 @@
 """The form in which a batch reaches a shard, and in which a pane is kept, never changes a result."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from unittest.mock import patch
 
 from driver import Flow, split
@@ -50,14 +51,12 @@ def _run(rows: Sequence[Row], forms: Sequence[dict[str, int]], *, restart: bool,
     """Run two partitions of the same rows, one batch in each of the forms in turn."""
     flow = Flow(GRID, METRICS, WINDOWS, partitions=2)
     for turn, batch in enumerate(split(rows, [7, 2])):
-        patches = [patch(name, value) for name, value in forms[turn % len(forms)].items()]
-        for each in patches:
-            each.start()
-        if turn == pause:
-            flow.pause(0)
-        flow.feed(turn % 2, batch)
-        for each in patches:
-            each.stop()
+        with ExitStack() as patches:
+            for name, value in forms[turn % len(forms)].items():
+                patches.enter_context(patch(name, value))
+            if turn == pause:
+                flow.pause(0)
+            flow.feed(turn % 2, batch)
         if restart:
             flow.restart()
     flow.finish(range(2))

@@ -146,7 +146,7 @@ def test_a_record_that_got_lost_is_not_committed_without(rig: Rig) -> None:
 
 def test_a_topic_that_cannot_be_written_halts_the_flow(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     """Reliability 18: without the topic of the dead letters the run ends, and what it had is not committed."""
-    monkeypatch.setattr(kafka_sink, "_ANSWER_S", 1)
+    monkeypatch.setattr(kafka_sink, "ANSWER_S", 1)
     part = rig.writer()
     part.write_batch([cells(0)])
     monkeypatch.setitem(TOPICS, "dead_letters", "aura.nowhere")
@@ -159,8 +159,7 @@ def test_a_topic_that_cannot_be_written_halts_the_flow(rig: Rig, monkeypatch: py
 
 def test_a_stranger_in_a_topic_is_named(rig: Rig, kafka: str) -> None:
     """Reading results says which record is none, instead of leaving it out."""
-    producer = KafkaProducer(bootstrap_servers=kafka)
-    producer.send(rig.prefix + TOPICS["cells"], b"?", key=b"k", partition=1).get(10)
-    producer.close(timeout=5)
+    with KafkaProducer(bootstrap_servers=kafka) as producer:
+        producer.send(rig.prefix + TOPICS["cells"], b"?", key=b"k", partition=1).get(10)
     with pytest.raises(AuraError, match=r"aura.cells\[1\] offset 0 is no result"):
         list(read_outputs(rig.options, "cells", prefix=rig.prefix))

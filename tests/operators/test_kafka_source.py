@@ -68,9 +68,21 @@ def send(kafka: str, topic: str) -> Iterator[Send]:
         producer.close(timeout=5)
 
 
+class Closed(KafkaSource):
+    """A source whose partitions are closed at the end of a test, however it ends."""
+
+    made: list[Any]
+
+    def build_part(self, step_id: str, for_part: str, resume_state: bytes | None) -> Any:
+        """Return a partition."""
+        self.made.append(super().build_part(step_id, for_part, resume_state))
+        return self.made[-1]
+
+
 @pytest.fixture
-def source(kafka: str, topic: str) -> Callable[..., KafkaSource]:
+def source(kafka: str, topic: str) -> Iterator[Callable[..., KafkaSource]]:
     """Makes a source of the topic, until its end unless told otherwise."""
+    made: list[Any] = []
 
     def make(**more: Any) -> KafkaSource:
         options: dict[str, Any] = {
@@ -79,9 +91,13 @@ def source(kafka: str, topic: str) -> Callable[..., KafkaSource]:
             "until_end": True,
         } | more
         config = options.pop("config", CONFIG)
-        return KafkaSource({"bootstrap_servers": [kafka]}, topic, "g", config, progress=Progress(), **options)
+        found = Closed({"bootstrap_servers": [kafka]}, topic, "g", config, progress=Progress(), **options)
+        found.made = made
+        return found
 
-    return make
+    yield make
+    for part in made:
+        part._consumer.close(autocommit=False)  # a second time it does nothing
 
 
 def events(times_us: Sequence[int], **columns: Sequence[float]) -> Columns:
@@ -198,15 +214,14 @@ def test_a_source_goes_on_with_its_clock(source, send) -> None:
 def test_what_was_aborted_is_not_read(source, send, kafka, topic) -> None:
     """Records of an aborted transaction are skipped, those around it are read, and the end is found behind markers."""
     send(encode_frame(events([1])))
-    producer = KafkaProducer(
+    with KafkaProducer(
         bootstrap_servers=kafka, transactional_id=topic, retry_backoff_ms=5, api_version=(2, 4)
-    )
-    producer.init_transactions()
-    for value, end in ((7, producer.abort_transaction), (2, producer.commit_transaction)):
-        producer.begin_transaction()
-        producer.send(topic, encode_frame(events([value])), headers=FRAME, partition=0).get(10)
-        end()
-    producer.close(timeout=5)
+    ) as producer:
+        producer.init_transactions()
+        for value, end in ((7, producer.abort_transaction), (2, producer.commit_transaction)):
+            producer.begin_transaction()
+            producer.send(topic, encode_frame(events([value])), headers=FRAME, partition=0).get(10)
+            end()
     batches = read(source())
     assert [t for b in batches if len(b) for t in b.columns["time_us"].tolist()] == [1, 2]
 

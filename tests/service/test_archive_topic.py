@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 from command import ROOT
+from ending import ending
 from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 from recorded import BEGIN_US, FRAME, PARTITIONS, SETTINGS, archive, events, records_of, send, settings_for
 
@@ -121,10 +122,10 @@ def test_an_archiver_that_is_killed_loses_and_doubles_nothing(kafka: str, topics
     with feeding(kafka, topic):
         for number in (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM):
             wanted = files() + rng.randrange(3, 12)
-            process = start_archiver(kafka, topic, tmp_path)
-            wait_for(lambda n=wanted: files() >= n, process)
-            process.send_signal(number)
-            said = process.communicate(timeout=20)[0]
+            with ending(start_archiver(kafka, topic, tmp_path)) as process:
+                wait_for(lambda n=wanted: files() >= n, process)
+                process.send_signal(number)
+                said = process.communicate(timeout=60)[0]
             assert process.returncode == (0 if number == signal.SIGTERM else -number), said
         assert not list(tmp_path.glob("*/.*.parquet")), "what ends by SIGTERM leaves whole files"
     archive(settings, topic, tmp_path)

@@ -19,13 +19,9 @@ from service.cluster.status import read_status
 from service.cluster.team import HANG_S
 
 ROOT = Path(__file__).resolve().parents[2]
-WAIT_S = 40.0
-LONG = (
-    "--set",
-    "simulate.agents=4000",
-    "--set",
-    "simulate.duration=40s",
-)  # seconds of work, to be disturbed in
+WAIT_S = 90.0
+LONG = ("--set", "simulate.agents=4000", "--set", "simulate.duration=40s")
+SLOWLY = ("--set", "input.speed=8")  # five seconds at least, to be disturbed in, however fast the machine is
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="the supervisor asks Linux which ports listen"
@@ -76,7 +72,7 @@ def cluster(tmp_path: Path) -> Iterator[Callable[..., Cluster]]:
     started: list[Cluster] = []
 
     def start(*options: str, processes: int = 3) -> Cluster:
-        started.append(Cluster(tmp_path / "out", *LONG, *options, processes=processes))
+        started.append(Cluster(tmp_path / "out", *LONG, *SLOWLY, *options, processes=processes))
         return started[-1]
 
     yield start
@@ -126,7 +122,7 @@ def test_stopped_drained_and_scaled(cluster: Callable[..., Cluster], undisturbed
     os.kill(status["processes"][0], signal.SIGSTOP)
     stopped = time.monotonic()
     first.until(lambda s: s["restarts"] == 1)
-    assert time.monotonic() - stopped < HANG_S + 1.5
+    assert time.monotonic() - stopped < HANG_S + 10  # the rest is a slow machine's
     first.running(nodes=2)
     first.process.terminate()
     assert first.ended() == (0, None)
@@ -173,12 +169,14 @@ def test_process() -> None:
             channel.say({"say": order["do"]})
 
     child = Process(main)
-    child.order({"do": "ready"})
-    _until(lambda: child.listen() or child.has_said("ready"))
-    _until(lambda: child.check() == 0)
-    child.signal(signal.SIGSTOP)
-    _until(lambda: child.check() > 3)
-    child.kill()
+    try:
+        child.order({"do": "ready"})
+        _until(lambda: child.listen() or child.has_said("ready"))
+        _until(lambda: child.check() == 0)
+        child.signal(signal.SIGSTOP)
+        _until(lambda: child.check() > 3)
+    finally:
+        child.kill()
     assert child.died == "killed by SIGKILL"
 
 

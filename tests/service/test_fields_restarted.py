@@ -31,9 +31,13 @@ def test_a_killed_run_goes_on(kafka: str, tmp_path: Path) -> None:
     prefix = f"t{uuid.uuid4().hex[:8]}."
     apply({"bootstrap_servers": kafka}, load_topics(DECLARED), prefix=prefix)
     env = {"AURA_KAFKA__BOOTSTRAP": kafka, "AURA_KAFKA__PREFIX": prefix}
-    options = ("--sink", "kafka", "--set", f"recovery.directory={tmp_path / 'recovery'}")
-    for after_s in (2.5, 3.5):
-        disturb(_start(tmp_path / "out", *options, *SLOWLY, **env), after_s, signal.SIGKILL)
+    recovery = tmp_path / "recovery"
+    options = ("--sink", "kafka", "--set", f"recovery.directory={recovery}")
+    for after_s in (0.5, 1.5):
+        code, _ = disturb(
+            _start(tmp_path / "out", *options, *SLOWLY, **env), recovery, after_s, signal.SIGKILL
+        )
+        assert code == -signal.SIGKILL, "it ended before it was killed"
     found = end(_start(tmp_path / "out", *options, **env))
     assert found["digests"] == undisturbed["digests"]
     for kind in ("fields", "emergence"):

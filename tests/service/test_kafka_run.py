@@ -44,10 +44,9 @@ def test_what_cannot_be_read_is_shown_and_sent_back(kafka: str, prefix: str, tmp
     """Random bytes are dead letters that `aura deadletters` shows; sent back, they stand in the topic once more."""
     env = {"AURA_KAFKA__BOOTSTRAP": kafka, "AURA_KAFKA__PREFIX": prefix}
     json_of("topics", "apply", "--json", **env)
-    producer = KafkaProducer(bootstrap_servers=kafka)
-    for number in range(3):
-        producer.send(f"{prefix}aura.events", os.urandom(40), partition=number)
-    producer.close(timeout=30)
+    with KafkaProducer(bootstrap_servers=kafka) as producer:
+        for number in range(3):
+            producer.send(f"{prefix}aura.events", os.urandom(40), partition=number)
     read = ("run", "--source", "kafka", "--sink", "kafka", "--until-end", "--json", "--out", str(tmp_path))
     assert json_of(*read, **env)["dead_letters"] == 3
     shown = json_of("deadletters", "show", "--json", **env)

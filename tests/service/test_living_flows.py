@@ -1,6 +1,5 @@
 """Population and hierarchy by the commands that a user gives: other sizes, through a broker, and after kills."""
 
-import signal
 import subprocess
 import time
 import uuid
@@ -9,6 +8,7 @@ from typing import Any
 
 import pytest
 from command import aura, end, start
+from ending import ending
 
 JOB = (
     "--flows", "population,hierarchy", "--profile", "distributed", "--json",
@@ -48,12 +48,9 @@ def test_the_same_digests_through_topics(kafka: str, expected: dict[str, Any], t
 def test_killed_runs_go_on(expected: dict[str, Any], tmp_path: Path) -> None:
     """After kill -9 once results have been written, the next start ends with the results of an undisturbed run."""
     recovery = ("--set", f"recovery.directory={tmp_path / 'recovery'}", "--set", "recovery.epoch=50ms")
-    process = _start(tmp_path / "out", *recovery)
     parts = tmp_path / "out" / ".parts"
-    while process.poll() is None and not any(parts.glob("levels-*.parquet")):
-        time.sleep(0.01)
-    killed = process.poll() is None
-    process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=60)
-    assert killed
+    with ending(_start(tmp_path / "out", *recovery)) as process:
+        while process.poll() is None and not any(parts.glob("levels-*.parquet")):
+            time.sleep(0.01)
+        assert process.poll() is None, "it ended before it was killed"
     assert end(_start(tmp_path / "out", *recovery))["digests"] == expected["digests"]

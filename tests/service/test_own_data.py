@@ -122,15 +122,16 @@ def test_csv_json_lines_and_parquet_give_what_plain_python_does(tmp_path: Path) 
 def test_the_same_rows_through_kafka(kafka: str, topics: Callable[..., str], tmp_path: Path) -> None:
     """As a producer that knows nothing of AURA writes them, under its own names: JSON, one row a record."""
     prefix = topics()
-    producer = KafkaProducer(bootstrap_servers=kafka)
-    in_order = sorted(
-        ROWS, key=lambda row: datetime.fromisoformat(row["When"] or "2024-02-29T00:00:00+00:00")
-    )
-    for row in in_order:
-        agent = np.array([hash_text(row["Vehicle"] or "")], np.uint64)
-        partition = int(partition_of(agent, 8)[0])
-        headers = [("content-type", b"application/json")]
-        producer.send(f"{prefix}aura.events", json.dumps(row).encode(), headers=headers, partition=partition)
-    producer.close()
+    with KafkaProducer(bootstrap_servers=kafka) as producer:
+        in_order = sorted(
+            ROWS, key=lambda row: datetime.fromisoformat(row["When"] or "2024-02-29T00:00:00+00:00")
+        )
+        for row in in_order:
+            agent = np.array([hash_text(row["Vehicle"] or "")], np.uint64)
+            partition = int(partition_of(agent, 8)[0])
+            headers = [("content-type", b"application/json")]
+            producer.send(
+                f"{prefix}aura.events", json.dumps(row).encode(), headers=headers, partition=partition
+            )
     summary, cells = run(tmp_path, "kafka", kafka__bootstrap=kafka, kafka__prefix=prefix)
     check(cells, summary)

@@ -17,6 +17,7 @@ from operators.batch import Alerts, Tally
 from operators.drain import DRAIN, Drain
 from operators.file_sink import PARTS, FileSink
 from service.cluster.backoff import Backoff
+from service.cluster.underway import Underway
 from service.cluster.witness import witness
 from service.collect import collect
 from service.recovery.store import Store
@@ -291,7 +292,7 @@ def test_witness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         with monkeypatch.context() as patch:
             patch.setattr(f"operators.{target}", _fails)
             made = assemble(_settings(tmp_path))
-            witness(made.flow, seen.append)
+            witness(made.flow, seen.append, Underway())
             store = Store.open(_settings(tmp_path), writers=1, fresh=True)
             with pytest.raises(Exception):  # noqa: B017, PT011 (the engine's)
                 run_main(made.flow, **store.engine_options())  # type: ignore[no-untyped-call]

@@ -54,13 +54,14 @@ def _same(found: dict[str, Any], expected: dict[str, Any]) -> None:
 
 def test_stopped_and_killed_runs_go_on(undisturbed: dict[str, Any], tmp_path: Path) -> None:
     """SIGTERM stops a run where it is, with exit code 0; after it and after two kill -9 the results are the same."""
-    recovery = ("--set", f"recovery.directory={tmp_path / 'recovery'}")
-    code, printed = disturb(_start(tmp_path / "out", *recovery, *SLOWLY), 2.0, signal.SIGTERM)
+    recovery = tmp_path / "recovery"
+    options = ("--set", f"recovery.directory={recovery}")
+    code, printed = disturb(_start(tmp_path / "out", *options, *SLOWLY), recovery, 0.4, signal.SIGTERM)
     assert (code, json.loads(printed)) == (0, {"complete": False})
-    for after_s in (1.6, 2.1):
-        code, _ = disturb(_start(tmp_path / "out", *recovery, *SLOWLY), after_s, signal.SIGKILL)
+    for after_s in (0.1, 0.6):
+        code, _ = disturb(_start(tmp_path / "out", *options, *SLOWLY), recovery, after_s, signal.SIGKILL)
         assert code == -signal.SIGKILL
-    _same(end(_start(tmp_path / "out", *recovery)), undisturbed)
+    _same(end(_start(tmp_path / "out", *options)), undisturbed)
 
 
 def test_each_result_is_in_its_topic_once(kafka: str, undisturbed: dict[str, Any], tmp_path: Path) -> None:
@@ -68,9 +69,13 @@ def test_each_result_is_in_its_topic_once(kafka: str, undisturbed: dict[str, Any
     prefix = f"t{uuid.uuid4().hex[:8]}."
     apply({"bootstrap_servers": kafka}, load_topics(DECLARED), prefix=prefix)
     env = {"AURA_KAFKA__BOOTSTRAP": kafka, "AURA_KAFKA__PREFIX": prefix}
-    options = ("--sink", "kafka", "--set", f"recovery.directory={tmp_path / 'recovery'}")
-    for after_s in (1.8, 2.3, 2.0):
-        disturb(_start(tmp_path / "out", *options, **env), after_s, signal.SIGKILL)
+    recovery = tmp_path / "recovery"
+    options = ("--sink", "kafka", "--set", f"recovery.directory={recovery}")
+    for after_s in (0.2, 0.7, 0.4):
+        code, _ = disturb(
+            _start(tmp_path / "out", *options, *SLOWLY, **env), recovery, after_s, signal.SIGKILL
+        )
+        assert code == -signal.SIGKILL
     _same(end(_start(tmp_path / "out", *options, **env)), undisturbed)
     found = read_outputs({"bootstrap_servers": kafka}, "cells", prefix=prefix)
     about = [(key, headers["part"], headers["revision"]) for key, headers, _ in found]

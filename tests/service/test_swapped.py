@@ -12,6 +12,7 @@ from typing import Any
 import onnx
 import pyarrow.parquet as pq
 import pytest
+from ending import ending
 from onnx import numpy_helper
 
 from flows.settings import Settings, load
@@ -71,7 +72,7 @@ def test_swapped_under_load(tmp_path: Path) -> None:
     """A damaged one is refused and the last good one stays; a good one scores from its border on; killed, it goes on so."""
     options, new = _options(tmp_path), {name: _other(name, tmp_path / f"{name}.onnx") for name in OLD}
     settings = load("flights", options).settings
-    with _start(options) as process:
+    with ending(_start(options)) as process:
         reached_us = _await_borders(settings, -(2**62))
         (tmp_path / "bad.onnx").write_bytes((tmp_path / "event.onnx").read_bytes()[:1000])
         with pytest.raises(ConfigError, match="SHA-256"):
@@ -87,7 +88,7 @@ def test_swapped_under_load(tmp_path: Path) -> None:
         process.kill()
     changed = options | {f"models.{name}.path": str(tmp_path / f"{name}.onnx") for name in OLD}
     changed |= {f"models.{name}.sha256": new[name] for name in OLD} | {"input.speed": "1000000"}
-    with _start(changed) as process:
+    with ending(_start(changed)) as process:
         text, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     summary = json.loads(text)

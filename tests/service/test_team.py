@@ -29,11 +29,13 @@ def _main(channel: Channel) -> None:
 def processes() -> Iterator[list[Process]]:
     """Three that live and beat."""
     made = [Process(_main) for _ in range(3)]
-    for each in made:
-        each.order({"say": "ready"})
-        _until(each, "ready")
-    yield made
-    team.end(made)
+    try:
+        for each in made:
+            each.order({"say": "ready"})
+            _until(each, "ready")
+        yield made
+    finally:
+        team.end(made)
 
 
 def _until(process: Process, what: str) -> None:

@@ -12,7 +12,6 @@ from kernels.errors import AuraError, ConfigError
 from operators.drain import DRAIN
 from service.degrade.canary import ATTEMPTS, Backoff
 from service.degrade.keeping import keep_running
-from service.degrade.ladder import Level
 
 
 class Starts:
@@ -39,7 +38,7 @@ def _keep(
 ) -> Any:
     return keep_running(
         starts.run,
-        governor=governor or SimpleNamespace(failures={}, ladder=SimpleNamespace(level=Level.NONE)),
+        governor=governor or SimpleNamespace(failures={}, in_emergency=False),
         progress=starts.progress,
         archive=archive or (lambda over: None),
         stopped=stopped or threading.Event(),
@@ -53,7 +52,7 @@ FAILED = AuraError("no broker answers")
 
 def test_goes_on_after_failures() -> None:
     """A start that fails is followed by another, to the end; the failure is a signal meanwhile."""
-    governor = SimpleNamespace(failures={}, ladder=SimpleNamespace(level=Level.NONE))
+    governor = SimpleNamespace(failures={}, in_emergency=False)
     starts = Starts(FAILED, FAILED, {"digest": "x"})
     assert _keep(starts, governor) == {"digest": "x"}
     assert starts.count == 3
@@ -93,18 +92,17 @@ def test_a_stop_is_a_stop() -> None:
 
 def test_an_emergency_is_sat_out() -> None:
     """Drained for an emergency, events go into the archive until the level falls; then it goes on where it was."""
-    ladder = SimpleNamespace(level=Level.EMERGENCY)
+    governor = SimpleNamespace(failures={}, in_emergency=True)
     archived = []
     DRAIN.request()
 
     def archive(over: threading.Event) -> None:
         archived.append(over.is_set())
-        ladder.level = Level.CRITICAL
+        governor.in_emergency = False
         assert over.wait(10)
 
     try:
         starts = Starts(None, {"digest": "x"})
-        governor = SimpleNamespace(failures={}, ladder=ladder)
         assert _keep(starts, governor, archive) == {"digest": "x"}
         assert archived == [False]
         assert not DRAIN.requested
