@@ -17,7 +17,6 @@ import pyarrow.parquet as pq
 import pytest
 from ending import ending
 from onnx import numpy_helper
-from service.models_command import swap_model
 
 from flows.settings import Settings, load
 from flows.sources import EVENTS_TOPIC
@@ -28,6 +27,7 @@ from operators.decisions import DecisionLog, Schedule
 from operators.partitioned import load_partitioned
 from operators.progress import Progress
 from service.cluster.status import read_status
+from service.commands.models import swap_model
 from service.console import Console
 from service.degrade.emergency import ARCHIVE
 from service.job import Job
