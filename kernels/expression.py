@@ -31,9 +31,8 @@ __all__ = ["FUNCTIONS", "Expression", "ExpressionError", "Kind"]
 _MAX_EXPONENT = 16
 
 Kind = Literal["bool", "number"]
-_Values = (
-    Any  # an array, or the Python number of a constant, which takes the type of the array beside it (NEP 50)
-)
+# An array, or the Python number of a constant, which takes the type of the array beside it (NEP 50).
+_Values = Any
 _Run = Callable[[Mapping[str, NDArray[Any]]], _Values]
 
 

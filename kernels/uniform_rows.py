@@ -22,9 +22,8 @@ __all__ = ["uniform_rows"]
 
 _LEAST = 16  # records: below it the calls cost more than they save
 _MAX_KEYS = 128
-_MAX_TOKEN = (
-    264  # bytes that are looked at from one place: the longest key or text with its header, and a number
-)
+# Bytes that are looked at from one place: the longest key or text with its header, and a number.
+_MAX_TOKEN = 264
 
 # The kinds of tags: small integers and short texts are in the tag itself, the others stand for themselves.
 _SMALL, _TEXT, _NIL, _LONG_TEXT, _NEGATIVE, _OTHER = 0x00, 0xA0, 0xC0, 0xD9, 0xE0, 0xC1

@@ -33,9 +33,8 @@ __all__ = ["Verdict", "main", "read_events", "retrain"]
 _TRAINED_SHARE = 0.7
 _HIDDEN, _EPOCHS = (16, 8, 16), 20
 _LEAST_EACH, _MOST_EACH = 20, 300  # anomalies of each kind: fewer say nothing, more gain nothing
-_HELD_PER_ANOMALY = (
-    60  # events: an anomaly spoils up to eight reports of its aircraft, and needs steady ones around
-)
+# Events: an anomaly spoils up to eight reports of its aircraft, and needs steady ones around.
+_HELD_PER_ANOMALY = 60
 _AUROC_SLACK = 0.001  # what another draw of anomalies changes
 _MOST_ALERTS = 2.0  # in 1,000 rows without anomalies
 

@@ -28,9 +28,8 @@ __all__ = ["PARTS", "FileSink", "clear_parts", "read_parts", "read_tallies"]
 PARTS = ".parts"
 """Folder of the part files, inside the folder of the results."""
 _VERSION = 1
-_BUFFERED_ITEMS = (
-    4096  # a part at the latest after so many items, so that memory stays flat between snapshots
-)
+# A part at the latest after so many items, so that memory stays flat between snapshots.
+_BUFFERED_ITEMS = 4096
 
 
 class FileSink(FixedPartitionedSink[Output, bytes]):

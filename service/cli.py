@@ -9,13 +9,14 @@ import sys
 import typer
 
 from kernels.errors import AuraError, ConfigError
-from service import dashboard_command, demo
 from service.commands import (
     archive,
     cluster,
     collect,
     config,
+    dashboard,
     deadletters,
+    demo,
     doctor,
     fields,
     init,
@@ -43,7 +44,7 @@ app = typer.Typer(
 )
 for name, module in {
     "run": run,
-    "dashboard": dashboard_command,
+    "dashboard": dashboard,
     "demo": demo,
     "init": init,
     "produce": produce,

@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["MAX_CELLS", "MAX_PANES", "contradictions"]
 
 MAX_CELLS = 2**24  # a partial over all cells is then at most some GiB
-MAX_PANES = (
-    10_000  # a window is the sum of its panes; more of them and closing it takes longer than filling it
-)
+# A window is the sum of its panes; more of them and closing it takes longer than filling it.
+MAX_PANES = 10_000
 _KEYED = re.compile(r"(?P<key>input\.mapping[\w.]*)(?: = .*?['\d])?: (?P<what>.*)", re.DOTALL)
 _WITHOUT_METRICS = {"count", "agents"}
 

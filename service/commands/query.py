@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kernels.errors import AuraError, ConfigError
 from service.commands.options import AsJson
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["app", "ask"]
+__all__ = ["app"]
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -30,7 +29,6 @@ Out = Annotated[Path | None, typer.Option(help="Write the rows to a .parquet or 
 
 _HERE = "http://127.0.0.1:8080"
 _DEADLINE_MS, _BYTES, _LIMIT = 1_000, 16 * 2**20, 20
-_MORE_S = 5.0  # beyond the deadline: the server answers then, with what it has
 _SHOWN = 12  # columns: a terminal has room for so many
 
 
@@ -52,10 +50,10 @@ def agents(  # noqa: PLR0917 (each is an option of the command line)
     as_json: AsJson = False,
 ) -> None:
     """Print where agents are now: by id, in a box, within a radius, or the k nearest to a point."""
-    asked = {"box": box, "near": near, "radius_m": radius, "k": k, "level": level, "top": top}
+    asked: dict[str, Any] = {"box": box, "near": near, "radius_m": radius, "k": k, "level": level, "top": top}
     asked["id"] = ",".join(map(str, id_)) if id_ else None
-    bounds = {"limit": limit, "deadline_ms": deadline_ms, "max_bytes": max_bytes}
-    _show(*ask(at, "agents", asked | bounds, token), out, as_json)
+    asked |= {"limit": limit, "deadline_ms": deadline_ms, "max_bytes": max_bytes}
+    _answer("agents", asked, at, token, out, as_json)
 
 
 @app.command(epilog="Example: aura query cells second --top count --limit 10")
@@ -74,9 +72,15 @@ def cells(  # noqa: PLR0917 (each is an option of the command line)
     as_json: AsJson = False,
 ) -> None:
     """Print cells of a window: all, in a region, or those where a metric or the score is highest."""
-    asked = {"window": window, "start_us": start_us, "cells": region, "starts": starts, "top": top}
-    bounds = {"limit": limit, "deadline_ms": deadline_ms, "max_bytes": max_bytes}
-    _show(*ask(at, "cells", asked | bounds, token), out, as_json)
+    asked: dict[str, Any] = {
+        "window": window,
+        "start_us": start_us,
+        "cells": region,
+        "starts": starts,
+        "top": top,
+    }
+    asked |= {"limit": limit, "deadline_ms": deadline_ms, "max_bytes": max_bytes}
+    _answer("cells", asked, at, token, out, as_json)
 
 
 @app.command(epilog="Example: aura query alerts --limit 5")
@@ -89,7 +93,7 @@ def alerts(  # noqa: PLR0917 (each is an option of the command line)
     as_json: AsJson = False,
 ) -> None:
     """Print the newest alerts."""
-    _show(*ask(at, "alerts", {"agent_id": agent, "limit": limit}, token), out, as_json)
+    _answer("alerts", {"agent_id": agent, "limit": limit}, at, token, out, as_json)
 
 
 @app.command(epilog="Example: aura query history 4711 --out track.parquet")
@@ -102,55 +106,18 @@ def history(  # noqa: PLR0917 (each is an option of the command line)
     as_json: AsJson = False,
 ) -> None:
     """Print where an agent was, a row a second, as far back as the dashboard remembers."""
-    _show(*ask(at, f"agents/{id_}/history", {"limit": limit}, token), out, as_json)
+    _answer(f"agents/{id_}/history", {"limit": limit}, at, token, out, as_json)
 
 
-def ask(
-    server: str, path: str, asked: dict[str, Any], token: str | None = None
-) -> "tuple[pa.Table, dict[str, Any]]":
-    """Return the rows of an answer, and who took part in it.
+def _answer(  # noqa: PLR0917 (the options of every command here)
+    path: str, asked: dict[str, Any], at: str, token: str | None, out: Path | None, as_json: bool
+) -> None:
+    """Ask, and write, print or show what comes back."""
+    from service.query import ask, write
 
-    Raises
-    ------
-    AuraError
-        No dashboard answers there, or it refuses the question.
-    """
-    from urllib.error import HTTPError, URLError
-    from urllib.parse import urlencode
-    from urllib.request import Request, urlopen
-
-    import pyarrow as pa
-
-    if not server.startswith(("http://", "https://")):
-        raise ConfigError(f"--at {server}: not an address", "For example http://127.0.0.1:8080")
-    given = {name: value for name, value in asked.items() if value is not None} | {"format": "arrow"}
-    request = Request(f"{server.rstrip('/')}/api/v1/{path}?{urlencode(given)}")
-    if token is not None:
-        request.add_header("authorization", f"Bearer {token}")
-    wait_s = asked.get("deadline_ms", _DEADLINE_MS) / 1e3 + _MORE_S
-    try:
-        with urlopen(request, timeout=wait_s) as response:
-            table = pa.ipc.open_stream(response.read()).read_all()
-    except HTTPError as error:
-        raise AuraError(f"{server} refuses: {_why(error.read())}", "") from None
-    except (URLError, TimeoutError) as error:
-        raise AuraError(
-            f"no dashboard answers at {server}: {getattr(error, 'reason', error)}",
-            "Start one with `aura dashboard` or `aura demo`, or name its address with --at",
-        ) from None
-    return table, json.loads(table.schema.metadata[b"aura"])
-
-
-def _why(body: bytes) -> str:
-    try:
-        return str(json.loads(body)["error"])
-    except (ValueError, KeyError, TypeError):
-        return "not a dashboard"
-
-
-def _show(table: "pa.Table", about: dict[str, Any], out: Path | None, as_json: bool) -> None:
+    table, about = ask(at, path, asked, token)
     if out is not None:
-        _write(table, out)
+        write(table, out)
     if as_json:
         from dashboard.formats import rows_of
 
@@ -168,19 +135,6 @@ def _show(table: "pa.Table", about: dict[str, Any], out: Path | None, as_json: b
     print(
         f"{about['rows']} rows in {about['took_ms']:.1f} ms" + ("" if about["complete"] else ", not complete")
     )
-
-
-def _write(table: "pa.Table", out: Path) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    if out.suffix == ".parquet":
-        pq.write_table(table, out)
-    elif out.suffix == ".arrow":
-        with pa.OSFile(str(out), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
-            writer.write_table(table)
-    else:
-        raise ConfigError(f"--out {out}: a name that ends with .parquet or .arrow is needed")
 
 
 def _print(table: "pa.Table") -> None:

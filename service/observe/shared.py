@@ -20,9 +20,8 @@ from prometheus_client.registry import Collector
 __all__ = ["Joined", "publishing"]
 
 _EVERY_S = 1.0
-_STALE_S = (
-    10.0  # a process that has not written for so long has ended, or hangs: then nobody knows its numbers
-)
+# A process that has not written for so long has ended, or hangs: then nobody knows its numbers.
+_STALE_S = 10.0
 
 
 @contextmanager

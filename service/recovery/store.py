@@ -32,7 +32,8 @@ from bytewax.recovery import RecoveryConfig
 from flows.settings.root import Settings
 from kernels.errors import AuraError, ConfigError
 from operators.decisions import FILE as DECISIONS
-from operators.file_sink import PARTS, clear_parts
+from operators.file_sink import clear_parts
+from service.recovery.ownership import claim, owner_of
 from service.recovery.parts import check_parts, make_parts, progress_of, read_part, roll_back
 from service.recovery.shape import START_OVER, as_begun, compare, shape_of
 
@@ -104,7 +105,7 @@ class Store:
                 _make(directory, results, shape_of(settings), writers)
             store = cls._checked(settings, lock)
             if files:
-                _claim(store)
+                claim(store.results, store.id, directory, resumed=store.resumed_at > 0)
         except BaseException:
             os.close(lock)
             raise
@@ -204,7 +205,7 @@ def _lock(directory: Path) -> int:
 
 def _make(directory: Path, results: Path, shape: Mapping[str, Any], partitions: int) -> None:
     """Make a store, unless results say that there was one."""
-    if (owner := _owner(results)) is not None:
+    if (owner := owner_of(results)) is not None:
         raise AuraError(
             f"{results} holds results that are not complete, and their recovery store {owner} is not in {directory}",
             f"Name its folder with --recovery, {START_OVER}",
@@ -236,29 +237,6 @@ def _manifest(path: Path) -> dict[str, Any]:
             f"Run the AURA version that wrote it, {START_OVER}",
         )
     return manifest
-
-
-def _claim(store: Store) -> None:
-    """Let the results so far belong to `store`, or refuse those that do not."""
-    owner = _owner(store.results)
-    if owner == store.id:
-        return
-    if owner is not None or store.resumed_at:
-        raise AuraError(
-            f"the results so far in {store.results / PARTS} belong to {owner or 'no recovery store'}, "
-            f"not to {store.id} in {store.directory}",
-            f"Put the folder back, {START_OVER}",
-        )
-    clear_parts(store.results)
-    parts = store.results / PARTS
-    parts.mkdir(parents=True)
-    (parts / "run").write_text(store.id)
-
-
-def _owner(results: Path) -> str | None:
-    """Return the id of the store that the parts in `results` belong to."""
-    file = results / PARTS / "run"
-    return file.read_text() if file.exists() else None
 
 
 def _retire(directory: Path, results: Path, *, files: bool) -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import uvicorn
 
 from dashboard.app import Site
-from service.dashboard_command import listen, server_of
+from service.commands.dashboard import listen, server_of
 
 __all__ = ["serving"]
 

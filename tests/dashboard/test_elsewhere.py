@@ -25,7 +25,7 @@ from dashboard.pictures import Pictures
 from dashboard.view import View
 from flows.settings import load
 from operators.kafka_tables import read_results
-from service.dashboard_command import open_site
+from service.commands.dashboard import open_site
 
 ROOT = Path(__file__).resolve().parents[2]
 WAIT_S, NEVER = 120.0, "[null, null, null, null]"

@@ -9,7 +9,7 @@ import yaml
 
 from flows.settings import load
 from kernels.errors import ConfigError
-from service.dashboard_command import token_of
+from service.commands.dashboard import token_of
 
 ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "infra/kafka/compose.yaml"

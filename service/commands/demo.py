@@ -15,8 +15,8 @@ import typer
 
 from service.cluster.processes import die_with_parent
 from service.cluster.status import ask, read_status
+from service.commands.dashboard import Host, Port, Token, open_site, serve, token_of
 from service.commands.options import settings_of
-from service.dashboard_command import Host, Port, Token, open_site, serve, token_of
 
 __all__ = ["EXAMPLES", "command"]
 
