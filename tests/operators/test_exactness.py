@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 import reference
 from driver import Flow, interleave, split
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from reference import Row
 
@@ -31,6 +31,10 @@ def _rows() -> st.SearchStrategy[Row]:
     return st.builds(
         Row, st.integers(1, 5), st.integers(-20, 90), st.integers(0, 2), cell, st.tuples(steps, small)
     )
+
+
+def _row(agent: int, time_us: int) -> Row:
+    return Row(agent, time_us, 0, (0, 0, 0), (1.0, None))
 
 
 def _repeating(rows: list[Row], copies: list[int]) -> list[Row]:
@@ -87,7 +91,12 @@ def test_equals_the_reference(
     assert all((c.revision == 0).all() for c in flow.closed), "without idle partitions nothing is amended"
 
 
+# Partition 0 closes windows while the others are idle; then partition 1 has an event for one of them.
+_AMENDED = {0: [_row(1, 0), _row(1, 90)], 1: [_row(2, 1)]}
+
+
 @given(PARTITIONS, SIZES, PICKS, st.lists(st.integers(0, 2), max_size=6))
+@example(_AMENDED, [1], [0], [1, 2])
 @settings(max_examples=100, deadline=None)
 def test_idle_partitions_amend(
     partitions: dict[int, list[Row]], sizes: list[int], picks: list[int], pauses: list[int]
