@@ -136,13 +136,21 @@ class Governor:
         reason = change.reason if change is not None else f"models: {self.canary.phase.value}"
         if change is not None or moved:
             self._note(now_s, reason)
-        decision = self.decisions.propose(self.who, int(self.ladder.level), self.canary.share, reason)
-        found = [decision] if decision is not None else []
-        self._publish(now_s, [*found, *(self._swapped() if self.who == "0" else [])])
+        self._publish(now_s, [*self._decided(reason), *(self._swapped() if self.who == "0" else [])])
         emergency = self.in_emergency and self.settings.recovery.directory is not None
         if emergency and not self._saved:
             self.save()
         self._saved = emergency
+
+    def _decided(self, reason: str) -> list[Decision]:
+        """Return the decision that comes of it, if any; where the log cannot be written, that is what has failed."""
+        try:
+            decision = self.decisions.propose(self.who, int(self.ladder.level), self.canary.share, reason)
+        except OSError as error:
+            self.failures["decisions"] = str(error)
+            return []
+        self.failures.pop("decisions", None)
+        return [decision] if decision is not None else []
 
     def signals(self) -> dict[str, float]:
         """Return what is measured now, of what comes since the last look where that makes sense."""

@@ -23,6 +23,11 @@ __all__ = ["CONTROL", "HEALTH", "Publisher"]
 CONTROL, HEALTH = "aura.control", "aura.health"
 _FAILURES, _PAUSE_S = 5, 30
 _ANSWER_MS = 2_000
+# A producer's own limits are a minute and two: a worker that is to end would wait so long for its last word.
+_LIMITS = {
+    "bootstrap_timeout_ms": _ANSWER_MS, "max_block_ms": _ANSWER_MS, "request_timeout_ms": _ANSWER_MS,
+    "delivery_timeout_ms": 2 * _ANSWER_MS,
+}  # fmt: skip
 _JSON = {"content-type": "application/json"}
 
 
@@ -40,7 +45,7 @@ class Publisher:
     """
 
     def __init__(self, options: Mapping[str, Any], prefix: str, who: str = "0") -> None:
-        self._options, self._prefix = {**options, "bootstrap_timeout_ms": _ANSWER_MS}, prefix
+        self._options, self._prefix = {**options, **_LIMITS}, prefix
         self._key = f"flow/{who}".encode()
         self._waiting: deque[Decision | Swap] = deque()
         self._breaker = pybreaker.CircuitBreaker(fail_max=_FAILURES, reset_timeout=_PAUSE_S)

@@ -28,6 +28,7 @@ Plan = Sequence[tuple[float, str]]
 """At which share of the records sent which fault is done."""
 
 _COMPLETE_S = 90.0
+_QUIET_S = 10.0
 _EVENTS = {"message.timestamp.type": "LogAppendTime", "min.insync.replicas": "2"}
 
 
@@ -79,13 +80,16 @@ class Arena:
         if kind is None:
             shutil.rmtree(self.folder)
 
-    def complete(self, alive: Callable[[], bool]) -> None:
-        """Wait until all that must come has come, or nothing more comes."""
+    def complete(self, alive: Callable[[], bool], quiet_s: float = _COMPLETE_S) -> None:
+        """Wait until all that must come has come, or nothing more comes: nothing at all for `quiet_s`."""
         self.feed.until(1.0)
-        expected, end = expect(self.parts), time.monotonic() + _COMPLETE_S
-        while (
-            self.watcher.missing(expected) and time.monotonic() < end and alive() and not self.watcher.broken
-        ):
+        expected, end_s = expect(self.parts), time.monotonic() + _COMPLETE_S
+        seen, quiet_end_s = 0, end_s
+        while self.watcher.missing(expected) and alive() and not self.watcher.broken:
+            if (now := self.watcher.count) != seen:
+                seen, quiet_end_s = now, time.monotonic() + quiet_s
+            if time.monotonic() > min(end_s, quiet_end_s):
+                return
             time.sleep(0.05)
 
     def verdict(self, seed: int, faults: list[str], *, amends: bool = False) -> Verdict:
@@ -127,7 +131,8 @@ def play(
         for share, fault in plan:
             arena.feed.until(share)
             done.append(inject(fault, arena, rng))
-        arena.complete(arena.flow.alive)
+        # Without a protection some of it may never come.
+        arena.complete(arena.flow.alive, quiet_s=_QUIET_S if off else _COMPLETE_S)
         restarts = arena.flow.status().get("restarts", 0) + arena.flow.starts - 1
         arena.flow.signal(signal.SIGTERM)
         code = arena.flow.ended()

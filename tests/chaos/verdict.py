@@ -81,7 +81,7 @@ def judge(
     """
     expected = expect(parts)
     found.lost, found.doubled, found.amended = watcher.missing(expected), watcher.doubled(), watcher.amended()
-    found.wrong, found.records = _wrong(watcher, expected), sum(map(len, watcher.log.values()))
+    found.wrong, found.records = _wrong(watcher, expected), watcher.count
     found.broken += watcher.broken
     account = Job(settings, sink="files", until_end=True, console=Console(quiet=True)).run()
     found.digests = _digests(settings)

@@ -61,6 +61,11 @@ class Watcher:
         self._stop.set()
         self._thread.join(30)
 
+    @property
+    def count(self) -> int:
+        """How many records have come."""
+        return sum(map(len, self.log.values()))
+
     def missing(self, expected: Expected) -> dict[str, int]:
         """Return how much of each kind has not come."""
         kinds = ("cells", "sessions", "late", "dead")

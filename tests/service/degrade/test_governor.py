@@ -1,9 +1,12 @@
 """The governor, driven by a clock of the test's: from signals to decisions."""
 
+import errno
 import json
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+
+import pytest
 
 from flows.settings import load
 from operators.decisions import DecisionLog, decode
@@ -62,6 +65,23 @@ def test_errors_raise_the_level_and_quiet_lowers_it(tmp_path: Path) -> None:
     assert driven.governor.ladder.level is Level.NONE
     assert driven.decided == [(2, 100), (1, 100), (0, 100)]
     assert "errors is 0.1, above 0.05" in driven.log.path.read_text()
+
+
+def test_a_log_that_cannot_be_written_is_a_signal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The governor goes on, and decides once there is room again."""
+    driven = Driven(tmp_path)
+    driven.recorder.events, driven.recorder.dead_letters["decode", "truncated"] = 1000, 100
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DecisionLog, "_append", full)
+        driven.run(1)
+        assert "No space left" in driven.governor.failures["decisions"]
+    driven.run(1)
+    assert driven.governor.failures == {}
+    assert driven.decided == [(2, 100)]
 
 
 def test_a_lost_path_comes_back_by_degrees(tmp_path: Path) -> None:
