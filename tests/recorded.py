@@ -101,7 +101,7 @@ def send(kafka: str, topic: str, parts: Sequence[Sequence[Record]], **options: A
             for value, headers in records
         ]
         for future in sent:
-            future.get(10)
+            future.get(60)
 
 
 def archive(

@@ -28,7 +28,7 @@ from operators.batch import Tally
 from service.cluster.backoff import Backoff
 from service.cluster.processes import BEAT_S, Process
 from service.cluster.status import Control, Status
-from service.cluster.team import STALL_S, Failure, Progress, check, check_beats, end
+from service.cluster.team import Failure, Progress, check, check_beats, end
 from service.cluster.worker import Work
 from service.observe.logs import log
 from service.stop import stop_signals
@@ -36,6 +36,7 @@ from service.stop import stop_signals
 __all__ = ["Supervisor"]
 
 _LOOK_S = 0.02  # between two looks whether the first epoch is done
+_READY_S = 1800.0  # a process may have a large file to read before it is ready
 
 Place = Callable[[int], tuple[Sequence[int], list[str]] | None]
 """Which numbers of so many processes run here, and the addresses of all; None: they cannot start yet."""
@@ -171,14 +172,14 @@ class Supervisor:
         self._spares = [spare for spare in self._spares if spare not in team]
         team += [self._fork() for _ in range(count - len(team))]
         try:
-            late_s = time.monotonic() + STALL_S
+            late_s = time.monotonic() + _READY_S
             for process in team:
                 process.assemble()
             while not all(process.has_said("ready") for process in team):
                 self._wait(team, 1.0)
                 check(team)
                 if time.monotonic() > late_s:
-                    raise Failure(f"a process was not ready within {STALL_S:g} s", kind="failed")
+                    raise Failure(f"a process was not ready within {_READY_S:g} s", kind="failed")
                 if self._asked == 0:
                     raise _Drained
         except BaseException:

@@ -160,6 +160,6 @@ def test_a_topic_that_cannot_be_written_halts_the_flow(rig: Rig, monkeypatch: py
 def test_a_stranger_in_a_topic_is_named(rig: Rig, kafka: str) -> None:
     """Reading results says which record is none, instead of leaving it out."""
     with KafkaProducer(bootstrap_servers=kafka) as producer:
-        producer.send(rig.prefix + TOPICS["cells"], b"?", key=b"k", partition=1).get(10)
+        producer.send(rig.prefix + TOPICS["cells"], b"?", key=b"k", partition=1).get(60)
     with pytest.raises(AuraError, match=r"aura.cells\[1\] offset 0 is no result"):
         list(read_outputs(rig.options, "cells", prefix=rig.prefix))

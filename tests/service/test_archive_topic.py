@@ -100,7 +100,7 @@ def feeding(kafka: str, topic: str) -> Iterator[None]:
                             return
                         if record is not None:
                             value, headers = record
-                            producer.send(topic, value=value, headers=headers, partition=partition).get(10)
+                            producer.send(topic, value=value, headers=headers, partition=partition).get(60)
 
     thread = threading.Thread(target=feed)
     thread.start()
@@ -144,7 +144,7 @@ def test_what_was_aborted_is_not_archived(kafka: str, topics, tmp_path: Path) ->
         for number, end in enumerate((producer.commit_transaction, producer.abort_transaction) * 2):
             producer.begin_transaction()
             one = events(np.random.default_rng(number), np.array([BEGIN_US + number]))
-            producer.send(topic, value=encode_frame(one), headers=FRAME, partition=1).get(10)
+            producer.send(topic, value=encode_frame(one), headers=FRAME, partition=1).get(60)
             end()
             archive(settings_for(kafka), topic, tmp_path)
     rows = read_folder(tmp_path)[1][0]

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import httpx
+from ending import ending
 
 ROOT = Path(__file__).parents[3]
 
@@ -19,9 +20,10 @@ def test_a_cluster_on_one_port(tmp_path: Path) -> None:
         sys.executable, "-m", "service", "cluster", "-n", "2", "--profile", "distributed", "--out", str(tmp_path),
         "--set", "http.port=0", "--set", "simulate.agents=20000", "--set", "simulate.duration=600s",
     ]  # fmt: skip
-    with subprocess.Popen(
+    cluster = subprocess.Popen(
         line, cwd=ROOT, env=os.environ | {"COLUMNS": "200"}, stdout=subprocess.PIPE, text=True
-    ) as cluster:
+    )
+    with ending(cluster):
         try:
             assert cluster.stdout is not None
             address = next(
