@@ -18,7 +18,9 @@ from service.job import Job
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_dead_broker_and_a_lost_device(tmp_path: Path) -> None:
     """The level rises and falls, the run goes on by itself, every event is accounted for, and a replay of its decisions is it."""
-    incident = Incident(tmp_path, hurry=2, seconds=100, broker_s=(8, 33), device_s=(50, 51), model_s=(15, 28))
+    incident = Incident(
+        tmp_path, hurry=1.5, seconds=100, broker_s=(8, 33), device_s=(50, 60), model_s=(15, 28)
+    )
     summary, governor = incident.run()
     levels = [level for _, level, _, _ in governor.timeline]
     assert max(levels) == 3  # the broker and a model are away at once, whatever the pace of the machine
