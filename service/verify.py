@@ -46,7 +46,7 @@ def verify(live: Results, replay: Results) -> dict[str, Any]:
 
 
 def read_side(place: str, settings: Settings) -> Results:
-    """Return the results in a folder, or in the topics under a prefix.
+    """Return the results in a folder, or in the topics under a prefix: by default the configured one.
 
     Raises
     ------
@@ -64,7 +64,8 @@ def read_side(place: str, settings: Settings) -> Results:
 
 
 def _read_topics(place: str, settings: Settings) -> Results:
-    found = read_results(settings.kafka.client_options(), prefix=place.removeprefix(_KAFKA), kinds=("cells",))
+    prefix = place.removeprefix(_KAFKA) or settings.kafka.prefix
+    found = read_results(settings.kafka.client_options(), prefix=prefix, kinds=("cells",))
     if "cells" not in found:
         raise ConfigError(f"{place} holds no results", "Run with --sink kafka, or name another prefix")
     cells = found["cells"]

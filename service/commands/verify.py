@@ -23,8 +23,14 @@ EXAMPLES = (
 
 
 def command(
-    live: Annotated[str, typer.Argument(help="Folder of results, or kafka:PREFIX.")],
-    replay: Annotated[str, typer.Argument(help="Folder of results, or kafka:PREFIX.")],
+    live: Annotated[
+        str,
+        typer.Argument(help="Folder of results, or kafka:PREFIX; kafka: alone for the configured prefix."),
+    ],
+    replay: Annotated[
+        str,
+        typer.Argument(help="Folder of results, or kafka:PREFIX; kafka: alone for the configured prefix."),
+    ],
     profile: Profile = "flights",
     set_: Set = None,
     as_json: AsJson = False,

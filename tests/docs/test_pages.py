@@ -45,8 +45,16 @@ def test_kafka_page(kafka: str, topics: Callable[..., str], tmp_path: Path) -> N
     assert "6000 events in cells" in _run("your-kafka.md", tmp_path, BROKER=kafka, AURA_KAFKA__PREFIX=prefix)
 
 
+@pytest.mark.timeout(300)  # a dozen runs
+def test_tutorial(kafka: str, topics: Callable[..., str], tmp_path: Path) -> None:
+    """Its commands run one after the other, and what it calls equal is."""
+    said = _run("tutorial.md", tmp_path, BROKER=kafka, AURA_KAFKA__PREFIX=topics())
+    assert said.count("equal") == 5
+    assert "five_minutes: 24 reports of 6 aircraft" in said
+
+
 def test_links() -> None:
     """What the pages lead to is there."""
-    for path in (ROOT / "docs").glob("your-*.md"):
+    for path in (ROOT / "docs").glob("*.md"):
         for target in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
             assert (path.parent / target).exists(), f"{path.name}: {target}"
