@@ -3,11 +3,10 @@
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any
 
 from pydantic import ValidationError
 
-from dashboard.health import Report, Said
+from dashboard.health import Decided, Report, Said
 from dashboard.throughput import Throughput
 from kernels.errors import AuraError
 from operators.batch import FATES, Tally
@@ -35,7 +34,7 @@ class Elsewhere:
         window = min(windows, key=lambda name: windows[name], default="")
         self.throughput = Throughput(window, windows.get(window, 1.0))
         self.reports: dict[str, Report] = {}
-        self.decisions: deque[dict[str, Any]] = deque(maxlen=_DECISIONS)
+        self.decisions: deque[Decided] = deque(maxlen=_DECISIONS)
 
     def take(self, seen: Sequence[Seen]) -> None:
         """Take in what a poll brought; a word that is none is left out."""
@@ -87,6 +86,6 @@ class Elsewhere:
         with suppress(ValidationError, AuraError):
             if word.kind == "control":
                 decision = decode(word.value)
-                self.decisions.append({"kind": kind_of(decision), **decision._asdict()})
+                self.decisions.append(Decided(kind=kind_of(decision), **decision._asdict()))
             else:
                 self.reports[word.key or "flow"] = Report(Said.model_validate_json(word.value), at_s)

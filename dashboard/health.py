@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, FiniteFloat
 
-__all__ = ["Report", "Said", "health_of"]
+__all__ = ["Decided", "Report", "Said", "health_of"]
 
 _STATES = ("healthy", "degraded", "silent", "failed")
 _OVERALL = ("healthy", "degraded", "unknown", "critical")
@@ -29,6 +29,18 @@ class Component(BaseModel):
     todo: str = ""
 
 
+class Decided(BaseModel):
+    """A decision, as `operators.decisions` has it: a level from a time on, or a model."""
+
+    kind: str = "level"
+    from_us: int
+    level: int | None = None
+    share: int | None = None
+    reason: str | None = None
+    name: str | None = None
+    sha256: str | None = None
+
+
 class Said(BaseModel):
     """What a process says of the flow: of the fields of `service.health.running` those that are shown."""
 
@@ -38,9 +50,9 @@ class Said(BaseModel):
     components: list[Component] = Field(default_factory=list)
     alerts: list[dict[str, str]] = Field(default_factory=list)
     active_fallbacks: list[str] = Field(default_factory=list)
-    decisions: list[dict[str, Any]] | None = None
+    decisions: list[Decided] | None = None
     account: dict[str, int] | None = None
-    latency_s: float | None = None
+    latency_s: FiniteFloat | None = None
     watermark_us: int | None = None
     newest_us: int | None = None
 

@@ -64,10 +64,10 @@ def _json(name: str, value: Any) -> Any:
 
 def _decisions(hub: Hub) -> list[dict[str, Any]]:
     """Return the last decisions, the oldest first."""
-    if hub.elsewhere is not None:
-        return list(hub.elsewhere.decisions)
     told = (report.said.decisions for report in hub.reports.values())
-    return max((each for each in told if each), key=len, default=[])
+    of_one = max((each for each in told if each), key=len, default=[])
+    found = of_one if hub.elsewhere is None else hub.elsewhere.decisions
+    return [decided.model_dump(exclude_none=True) for decided in found]
 
 
 def _component(worker: Worker) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from collections import deque
 __all__ = ["Throughput"]
 
 _KEPT = 4_096  # (start, shard) whose revisions are told apart
-_RATE_S = 10.0  # several epochs: results are committed together
+_RATE_S = 10.0
+_PATIENCE_S = 15.0  # longer than an epoch: what was written since the last commit is not to be seen yet
 
 
 class Throughput:
@@ -24,14 +25,15 @@ class Throughput:
     >>> for second in range(10):
     ...     throughput.add(start_us=second, shard=0, count=50, at_s=second + 1.0)
     >>> throughput.add(start_us=9, shard=0, count=60, at_s=10.0)  # said again, with ten more
-    >>> throughput.events, throughput.per_s(10.0)
-    (510, 51.0)
+    >>> throughput.events, throughput.per_s(10.0), throughput.per_s(40.0)
+    (510, 51.0, 0.0)
     """
 
     def __init__(self, window: str, times: float) -> None:
         self.window, self._times, self._counted = window, times, 0
         self._known: dict[tuple[int, int], int] = {}
         self._came: deque[tuple[float, int]] = deque()
+        self._newest_s = 0.0
 
     @property
     def events(self) -> int:
@@ -46,11 +48,13 @@ class Throughput:
             del self._known[next(iter(self._known))]
         self._counted += more
         self._came.append((at_s, more))
+        self._newest_s = max(self._newest_s, at_s)
 
     def per_s(self, now_s: float) -> float | None:
-        """Return the events a second of the last seconds; None before there were any."""
+        """Return the events a second of the ten seconds up to the newest record, or up to now if that is old; None before any."""
         if not self._known:
             return None
-        while self._came and self._came[0][0] <= now_s - _RATE_S - 1e-9:
+        end_s = max(self._newest_s, now_s - _PATIENCE_S)
+        while self._came and self._came[0][0] <= end_s - _RATE_S - 1e-9:
             self._came.popleft()
-        return sum(more for at_s, more in self._came if at_s <= now_s) / self._times / _RATE_S
+        return sum(more for _, more in self._came) / self._times / _RATE_S

@@ -4,7 +4,7 @@ from dashboard.hub import Hub
 
 __all__ = ["unknown"]
 
-_WORD = "The topics hold results alone: a flow with dashboard.enabled or degradation.enabled tells this in aura.health"
+_WORD = "Results do not tell it. A flow with http.port, dashboard.enabled or degradation.enabled says it in aura.health"
 _GRAPH = "Results in topics do not say which steps made them; the flow itself does, at /metrics (http.port)"
 _STEPS = {"hierarchy": "block", "emergence": "emergence", "latency_ms": "window"}
 """By what is shown, a step that every flow with it has."""

@@ -25,26 +25,27 @@ def telling(
     *,
     to_topic: bool,
 ) -> Iterator[None]:
-    """Let process `process` tell of its flow while the block runs, if `dashboard.enabled` asks for it.
+    """Let process `process` tell of its flow while the block runs.
 
     Parameters
     ----------
     settings, made
-        Of the run.
+        Of the run; with `dashboard.enabled` the page's server is told.
     health
         Returns the report on the flow.
     to_topic
-        Whether it is told to aura.health too, for a page that reads topics.
+        Whether that is told to aura.health, for whoever sees topics alone.
     """
-    if not settings.dashboard.enabled:
-        yield
-        return
-    feed = _feed(settings, made, process)
-    tellers: list[Callable[[Mapping[str, Any]], object]] = [feed.take_health]
+    tellers: list[Callable[[Mapping[str, Any]], object]] = []
+    if settings.dashboard.enabled:
+        tellers.append(_feed(settings, made, process).take_health)
     if to_topic:
         from service.degrade.publisher import Publisher
 
         tellers.append(Publisher(settings.kafka.client_options(), settings.kafka.prefix, str(process)).flush)
+    if not tellers:
+        yield
+        return
 
     def tell() -> None:
         report = health()
@@ -52,11 +53,9 @@ def telling(
             teller(report)
 
     # In a thread of its own: a broker that does not answer must hold up no news.
-    try:
-        with repeated(_HEALTH_S, tell, at_once=True):
-            yield
-    finally:
-        tell()  # how it was at the end
+    with repeated(_HEALTH_S, tell, at_once=True):
+        yield
+    tell()  # how it was at the end; where that was a failure, silence says so
 
 
 def _feed(settings: "Settings", made: "Assembled", process: int) -> "WorkerFeed":

@@ -124,8 +124,8 @@ class Governor:
         finally:
             over.set()
             thread.join()
-            if self.publisher is not None:  # the last word of a run that ends
-                self._flush(self.publisher)
+        if self.publisher is not None:  # the last word of a run that ends
+            self._flush(self.publisher)
 
     def step(self) -> None:
         """Look at the signals, and decide."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from debian import program
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 __all__ = ["opened"]
 
@@ -13,6 +13,7 @@ _FLAGS = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run",
 )  # fmt: skip
 _TIMEOUT_MS = 60_000  # it draws in software, and others use the machine
+expect.set_options(timeout=_TIMEOUT_MS)
 
 
 @contextmanager

@@ -72,7 +72,7 @@ def test_a_worker_is_killed_and_the_cluster_goes_on(demo: str) -> None:
         lambda s: len(s["health"]["components"]) > 5 and s["hierarchy"][3],
         "their health and a step of level 3",
     )
-    assert {"flow", "kernels", "models", "disk", "memory", "clock"} == {
+    assert {"flow", "kernels", "models", "disk", "memory", "clock"} <= {
         c["name"] for c in said["health"]["components"]
     }
     with opened(demo) as page:

@@ -34,7 +34,7 @@ function componentsOf(news: News, live: boolean): HealthComponent[] {
     const wanted = cluster.most ?? cluster.wanted;
     const whole = cluster.state === 'running' && cluster.nodes >= wanted;
     const todo = whole ? '' : cluster.state === 'running' ? 'The button Restore asks for the others' : 'It starts again by itself; cluster.log tells the last failure';
-    found.push({ ...own, name: 'cluster', state: whole ? 'healthy' : cluster.nodes ? 'degraded' : 'failed', detail: `${cluster.state}, ${cluster.nodes} of ${wanted} processes, ${cluster.restarts ?? 0} restarts`, todo });
+    found.push({ ...own, name: 'cluster', state: whole ? 'healthy' : cluster.nodes ? 'degraded' : 'failed', detail: `${cluster.state}, ${cluster.nodes} of ${wanted} processes, ${cluster.restarts ?? 0} restart${cluster.restarts === 1 ? '' : 's'}`, todo });
   }
   return [...found, ...news.health.components];
 }
@@ -43,7 +43,7 @@ function headline(news: News, components: HealthComponent[]): HTMLElement {
   const { overall, mode, level, fallbacks } = news.health;
   const bad = components.filter((each) => each.state !== 'healthy').length;
   const state = overall === 'unknown' && !bad ? 'unknown' : bad ? (overall === 'critical' ? 'critical' : 'degraded') : overall;
-  const said = [mode === 'unknown' ? null : `mode ${mode}`, level === 'unknown' ? null : `level ${level}`, bad ? `${bad} of ${components.length} components need a look` : null];
+  const said = [mode === 'unknown' ? null : `mode ${mode}`, level === 'unknown' ? null : `level ${level}`, bad ? `${bad} of ${components.length} components need${bad === 1 ? 's' : ''} a look` : null];
   return el(
     'div', { class: `headline ${state}`, id: 'overall' },
     el('b', {}, state), el('span', {}, said.filter(Boolean).join(' · ')),

@@ -21,7 +21,7 @@ export class Levels {
   private readonly metric: HTMLSelectElement;
   private readonly pick: HTMLElement;
   private readonly note = el('p', { class: 'note', id: 'no-hierarchy', hidden: true });
-  private readonly key = el('p', { class: 'note', hidden: true }, 'State ← what the regions saw; ↑ ↓ what they told their parents and children in the last step.');
+  private readonly key = el('p', { class: 'note', hidden: true }, 'State ← what it saw; ↑ ↓ told up and down.');
   private chosen = '';
   private times: (number | undefined)[] = [];
 
@@ -118,5 +118,5 @@ function arrows(sign: string, many: number | undefined, what: string): HTMLEleme
 }
 
 function duration(ms: number): string {
-  return ms < 1000 ? `${ms} ms` : ms < 600_000 ? `${ms / 1000} s` : `${Math.round(ms / 60_000)} min`;
+  return ms < 100 ? `${ms} ms` : ms < 600_000 ? `${ms / 1000} s` : `${Math.round(ms / 60_000)} min`;
 }
