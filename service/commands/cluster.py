@@ -2,9 +2,8 @@
 
 import json
 import time
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -25,9 +24,6 @@ from service.commands.options import (
     settings_of,
 )
 
-if TYPE_CHECKING:
-    from service.recovery.store import Store
-
 __all__ = ["EXAMPLES", "app"]
 
 EXAMPLES = (
@@ -37,9 +33,7 @@ EXAMPLES = (
 _ANSWER_S = 60.0  # a drain and a start take a second, more if much is to be written
 _LOOK_S = 0.02
 
-app = typer.Typer(
-    help="Run the flow of cells as processes that the death of one does not end.", epilog=EXAMPLES
-)
+app = typer.Typer(help="Run the flows as processes that the death of one does not end.", epilog=EXAMPLES)
 
 Directory = Annotated[Path, typer.Option("--recovery", help="Recovery directory of the cluster.")]
 _DEFAULT = Path("out/.recovery")
@@ -67,46 +61,22 @@ def run(  # noqa: PLR0917 (each is an option of the command line)
     set_: Set = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run the flow of cells as several processes on this host; when one dies, go on from the last snapshot."""
+    """Run the flows as several processes on this host; when one dies, go on from the last snapshot."""
     if context.invoked_subcommand is not None:
         return
     if restart not in ("left", "all"):
         raise ConfigError(f"--restart {restart!r}: allowed are left and all")
-    from flows.bridge import check_backends
-    from flows.models import ModelFiles
-    from service.cluster.hosts import Loopback
-    from service.cluster.supervisor import Supervisor
-    from service.cluster.worker import Work
+    from service.cluster.start import run_here
     from service.console import Console
-    from service.observe.front import cluster_front
-    from service.observe.logs import configure_logs
-    from service.recovery.store import Store, with_directory
 
     given = {"input.source": source, "sink.directory": out, "kernels.backend": backend, "input.as_is": as_is}
     given |= {"flows": flows_of(flows), "recovery.directory": recovery}
-    settings = with_directory(settings_of(profile, set_, given))
-    check_backends(settings)
-    ModelFiles(settings).check()  # here, once for all processes, which are forked from this one
-    console, files = Console(quiet=as_json), sink == "files"
-    configure_logs(settings.log)
-    store = Store.open(settings, writers=processes, files=files, fresh=fresh)
-    console.step("recovery", _resumes(store))
-    console.step("cluster", f"{processes} processes on this host, results to {sink}")
-    supervisor = Supervisor(
-        Work(settings, sink, until_end, store), processes, Loopback(),
-        partial(console.step, "cluster"), shrink=restart == "left", grace_s=grace,
+    found = run_here(
+        settings_of(profile, set_, given), sink=sink, until_end=until_end, processes=processes, fresh=fresh,
+        shrink=restart == "left", grace_s=grace, console=Console(quiet=as_json),
     )  # fmt: skip
-    with cluster_front(settings, store.directory, sink=sink) as address:
-        if address is not None:
-            console.step("http", f"{address}/metrics and /health")
-        found = supervisor.run()
-    if found is None:
-        console.step("stopped", "start it again to go on from the last snapshot")
-        return
-    store.finish(files=files)
-    console.results(found["summary"], found["places"])
-    if as_json:
-        print(json.dumps(found["summary"]))
+    if found is not None and as_json:
+        print(json.dumps(found))
 
 
 @app.command(epilog="Example: aura cluster scale 2")
@@ -147,11 +117,6 @@ def stop(recovery: Directory = _DEFAULT) -> None:
     ask(recovery, "stop")
     _await(recovery, lambda found: found["state"] in ("stopped", "ended"))
     print("stopped")
-
-
-def _resumes(store: "Store") -> str:
-    where = f"snapshots every {store.epoch.total_seconds():g} s in {store.directory}"
-    return f"{where}; " + (f"goes on from epoch {store.resumed_at}" if store.resumed_at else "a new run")
 
 
 def _ended(state: str) -> str:

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from operators.progress import Progress
     from service.pacing import Chunk
 
+    _Parts = tuple[
+        Sequence[Iterable[Chunk]], Sequence[Sequence[DeadRow]]
+    ]  # events by partition; rows that are none
+
 __all__ = ["EXAMPLES", "EXAMPLES_SIMULATE", "command", "simulate"]
 
 EXAMPLES = "Examples: aura produce | aura produce --source flights.csv --speed 60"
@@ -38,27 +42,15 @@ def command(  # noqa: PLR0917 (each is an option of the command line)
     as_json: AsJson = False,
 ) -> None:
     """Send the events of a file or of the simulator, each partition in its own order."""
-    from flows.settings.types import located
     from flows.sources import EVENTS_TOPIC
-    from operators.partitioned import load_partitioned
     from operators.progress import Progress
     from service.console import Console
     from service.pacing import Pace
-    from service.produce import chunks_of_file, produce
+    from service.produce import produce
 
-    settings = settings_of(profile, set_, {"input.source": source})
-    given, prefix = settings.input, settings.kafka.prefix
-    progress = Progress()
-    parts: list[Iterable[Chunk]]
-    dead: list[Sequence[DeadRow]] = []
-    if given.source == "simulate":
-        parts = _simulated(settings, progress)
-    else:
-        mapping = given.mapping.to_mapping() if given.mapping is not None else None
-        rows = load_partitioned(located(given.source), mapping, given.partitions, as_is=given.as_is)
-        parts, dead = [chunks_of_file(part) for part in rows], [part.dead for part in rows]
-        progress.total = sum(len(part.columns["time_us"]) for part in rows)
-    pace = Pace(rate=rate, speed=speed)
+    settings, progress = settings_of(profile, set_, {"input.source": source}), Progress()
+    prefix = settings.kafka.prefix
+    parts, dead = (_simulated if settings.input.source == "simulate" else _read)(settings, progress)
     with _traced(settings) as traced, Console(quiet=as_json).progress(progress):
         sent = produce(
             settings.kafka.client_options(),
@@ -67,7 +59,7 @@ def command(  # noqa: PLR0917 (each is an option of the command line)
             dead=dead,
             ids_topic=prefix + "aura.ids",
             form=form,
-            pace=pace,
+            pace=Pace(rate=rate, speed=speed),
             traced=traced,
             progress=progress,
         )
@@ -102,7 +94,21 @@ def _traced(settings: "Settings") -> "Iterator[Callable[[str, int], Mapping[str,
         yield tracer.produce
 
 
-def _simulated(settings: "Settings", progress: "Progress") -> list[Iterable["Chunk"]]:
+def _read(settings: "Settings", progress: "Progress") -> "_Parts":
+    """Return the partitions of a file."""
+    from flows.settings.types import located
+    from operators.partitioned import load_partitioned
+    from service.produce import chunks_of_file
+
+    given = settings.input
+    mapping = given.mapping.to_mapping() if given.mapping is not None else None
+    rows = load_partitioned(located(given.source), mapping, given.partitions, as_is=given.as_is)
+    progress.total = sum(len(part.columns["time_us"]) for part in rows)
+    return [chunks_of_file(part) for part in rows], [part.dead for part in rows]
+
+
+def _simulated(settings: "Settings", progress: "Progress") -> "_Parts":
+    """Return those of the simulation."""
     from flows.sources import populations
     from service.pacing import Chunk
 
@@ -115,4 +121,4 @@ def _simulated(settings: "Settings", progress: "Progress") -> list[Iterable["Chu
         population = make(number)
         return (Chunk(columns, {}) for tick in range(ticks) for columns in population.frames(tick))
 
-    return [chunks(number) for number in range(partitions)]
+    return [chunks(number) for number in range(partitions)], []

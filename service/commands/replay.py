@@ -9,12 +9,16 @@ from contextlib import suppress
 from decimal import Decimal, InvalidOperation
 from math import inf
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kernels.errors import ConfigError
 from service.commands.options import AsJson, Flows, Profile, Set, flows_of, settings_of
+
+if TYPE_CHECKING:
+    from flows.replayed import Again, ReplayInput
+    from flows.settings import Settings
 
 __all__ = ["EXAMPLES", "command", "parse_speed", "parse_time"]
 
@@ -50,23 +54,14 @@ def command(  # noqa: PLR0917 (each is an option of the command line)
     as_json: AsJson = False,
 ) -> None:
     """Run what was archived, or what a topic still holds, again."""
-    from flows.replayed import Again, from_archive, from_topic
-    from operators.replayed import Range
     from service.console import Console
     from service.replay import namespace, replay, replay_into
 
     settings, console = settings_of(profile, set_, {"flows": flows_of(flows)}), Console(quiet=as_json)
     if sum(place is not None for place in (out, prefix, into)) > 1:
         raise ConfigError("--out, --prefix and --into exclude one another")
-    bounds = {"from_us": parse_time(from_, "--from"), "to_us": parse_time(to, "--to")}
-    again = Again(Range(**{name: at for name, at in bounds.items() if at is not None}), parse_speed(speed))
-    if (archive is None) == (topic is None):
-        raise ConfigError("replay what?", "Give either --archive or --topic")
-    every_column = into is not None
-    if archive is not None:
-        given = from_archive(settings, archive, again, every_column=every_column)
-    else:
-        given = from_topic(settings, str(topic), again, every_column=every_column)
+    again = _again(from_, to, speed)
+    given = _opened(settings, archive, topic, again, every_column=into is not None)
     if into is not None:
         summary = replay_into(settings, given, into)
         said = f"{summary['events']:,} events and {summary['dead_letters']:,} dead letters into {into}"
@@ -77,6 +72,26 @@ def command(  # noqa: PLR0917 (each is an option of the command line)
         )
         said = f"in {own.sink.directory}: summary.json"
     print(json.dumps(summary) if as_json else said)
+
+
+def _again(from_: str | None, to: str | None, speed: str) -> "Again":
+    from flows.replayed import Again
+    from operators.replayed import Range
+
+    bounds = {"from_us": parse_time(from_, "--from"), "to_us": parse_time(to, "--to")}
+    return Again(Range(**{name: at for name, at in bounds.items() if at is not None}), parse_speed(speed))
+
+
+def _opened(
+    settings: "Settings", archive: Path | None, topic: str | None, again: "Again", *, every_column: bool
+) -> "ReplayInput":
+    from flows.replayed import from_archive, from_topic
+
+    if archive is not None and topic is None:
+        return from_archive(settings, archive, again, every_column=every_column)
+    if topic is not None and archive is None:
+        return from_topic(settings, topic, again, every_column=every_column)
+    raise ConfigError("replay what?", "Give either --archive or --topic")
 
 
 def parse_time(text: str | None, option: str) -> int | None:
