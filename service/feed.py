@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from dashboard.worker import WorkerFeed
     from flows.assemble import Assembled
     from flows.settings.root import Settings
+    from service.degrade.publisher import Publisher
 
 __all__ = ["telling"]
 
@@ -36,26 +37,28 @@ def telling(
     to_topic
         Whether that is told to aura.health, for whoever sees topics alone.
     """
-    tellers: list[Callable[[Mapping[str, Any]], object]] = []
-    if settings.dashboard.enabled:
-        tellers.append(_feed(settings, made, process).take_health)
-    if to_topic:
-        from service.degrade.publisher import Publisher
-
-        tellers.append(Publisher(settings.kafka.client_options(), settings.kafka.prefix, str(process)).flush)
-    if not tellers:
+    feed = _feed(settings, made, process) if settings.dashboard.enabled else None
+    publisher = _publisher(settings, process) if to_topic else None
+    if feed is None and publisher is None:
         yield
         return
 
     def tell() -> None:
-        report = health()
-        for teller in tellers:
-            teller(report)
+        if feed is not None:
+            feed.take_health(health())
+        if publisher is not None:
+            publisher.flush(health)
 
     # In a thread of its own: a broker that does not answer must hold up no news.
     with repeated(_HEALTH_S, tell, at_once=True):
         yield
     tell()  # how it was at the end; where that was a failure, silence says so
+
+
+def _publisher(settings: "Settings", process: int) -> "Publisher":
+    from service.degrade.publisher import Publisher
+
+    return Publisher(settings.kafka.client_options(), settings.kafka.prefix, str(process))
 
 
 def _feed(settings: "Settings", made: "Assembled", process: int) -> "WorkerFeed":

@@ -241,11 +241,14 @@ class Governor:
         self._flush(self.publisher)
 
     def _flush(self, publisher: Publisher) -> None:
-        told = self.report() if self.health is None else self.health()
-        if publisher.flush({**told, **self.report(), "signals": self._last}):
+        if publisher.flush(self._told):
             self.failures.pop("broker", None)
         else:
             self.failures["broker"] = publisher.failure
+
+    def _told(self) -> dict[str, object]:
+        whole = {} if self.health is None else self.health()
+        return {**whole, **self.report(), "signals": self._last}
 
     def _note(self, now_s: float, reason: str) -> None:
         name, share = self.ladder.level.name.lower(), self.canary.share

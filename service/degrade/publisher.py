@@ -8,7 +8,7 @@ restart: the last one about a border counts, and they say the same.
 import json
 import socket
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -55,8 +55,8 @@ class Publisher:
         """Take in a decision, to be told with the next `flush`."""
         self._waiting.append(decision)
 
-    def flush(self, health: Mapping[str, Any]) -> bool:
-        """Tell what waits, and the health; return whether a broker took it."""
+    def flush(self, health: Callable[[], Mapping[str, Any]]) -> bool:
+        """Tell what waits, and the health, which is asked for once somebody listens; return whether a broker took it."""
         try:
             self._breaker.call(self._send, health)
         except (AuraError, pybreaker.CircuitBreakerError) as error:
@@ -65,13 +65,14 @@ class Publisher:
         self.failure = ""
         return True
 
-    def _send(self, health: Mapping[str, Any]) -> None:
+    def _send(self, health: Callable[[], Mapping[str, Any]]) -> None:
         self._look()
+        report = json.dumps(health()).encode()
         told = list(self._waiting)
         with Sender(self._options) as sender:
             for decision in told:
                 sender.send(self._prefix + CONTROL, 0, (kind_of(decision).encode(), encode(decision)), _JSON)
-            sender.send(self._prefix + HEALTH, 0, (self._key, json.dumps(health).encode()), _JSON)
+            sender.send(self._prefix + HEALTH, 0, (self._key, report), _JSON)
         for _ in told:
             self._waiting.popleft()
 
