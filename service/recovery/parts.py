@@ -87,7 +87,7 @@ def check_parts(folder: Path, count: int, stamp: int, *, spread: int) -> int:
     for names, what in ((expected - found, "missing"), (found - expected, "one too many")):
         if names:
             raise AuraError(f"the recovery store {folder}: {', '.join(sorted(names))} is {what}", _TORN)
-    parts = [read_part(path, thorough=True) for path in _paths(folder, count)]
+    parts = [read_part(path, thorough=True, wait_s=_WAIT_S) for path in _paths(folder, count)]
     for number, part in enumerate(parts):
         if (part.index, part.count, part.stamp) != (number, count, stamp):
             raise AuraError(f"the recovery store {folder}: part-{number} is of another store", _TORN)
@@ -103,8 +103,17 @@ def check_parts(folder: Path, count: int, stamp: int, *, spread: int) -> int:
     return epoch
 
 
-def read_part(path: Path, *, thorough: bool = False) -> Part:
-    """Return what a partition tells; `thorough` reads all of it to see whether it is whole.
+def read_part(path: Path, *, thorough: bool = False, wait_s: float = 0.0) -> Part:
+    """Return what a partition tells.
+
+    Parameters
+    ----------
+    path
+        Of its file.
+    thorough
+        Read all of it to see whether it is whole.
+    wait_s
+        How long to wait for others who have it locked.
 
     Raises
     ------
@@ -112,7 +121,7 @@ def read_part(path: Path, *, thorough: bool = False) -> Part:
         It cannot be read, or is damaged.
     """
     try:
-        uri, wait_s = f"{path.absolute().as_uri()}?mode=ro", _WAIT_S if thorough else 0
+        uri = f"{path.absolute().as_uri()}?mode=ro"
         with closing(sqlite3.connect(uri, uri=True, timeout=wait_s)) as file:
             if thorough and (found := next(_rows(file, "PRAGMA quick_check(1)")))[0] != "ok":
                 raise sqlite3.DatabaseError(found[0])
@@ -139,7 +148,8 @@ def roll_back(folder: Path, count: int) -> int:
         A partition cannot be read or written.
     """
     paths, dropped = _paths(folder, count), 0
-    epoch = progress_of([read_part(path) for path in paths])
+    # Supervisors of other hosts look at the files too, and who finds the journal of a killed process plays it back.
+    epoch = progress_of([read_part(path, wait_s=_WAIT_S) for path in paths])
     for path in paths:
         try:
             with closing(sqlite3.connect(path, timeout=_WAIT_S)) as file, file:

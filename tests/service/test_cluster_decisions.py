@@ -36,7 +36,7 @@ from service.produce import chunks_of_file, produce
 ROOT = Path(__file__).parents[2]
 NEVER = "[null, null, null, null]"
 WAIT_S = 90.0
-OLD = load("flights").settings.models["event"].sha256
+OLD = load("flights").settings.models["cell"].sha256
 
 pytestmark = [
     pytest.mark.timeout(300),
@@ -48,7 +48,7 @@ def _options(folder: Path) -> dict[str, str]:
     found = {f"degradation.{signal}": NEVER for signal in ("memory", "latency_s", "errors")}
     return found | {
         "degradation.enabled": "true", "degradation.every": "50ms", "degradation.stay": "500ms",
-        "degradation.failed": "[null, 0.5, null, null]", "models.cell.path": str(folder / "cell.onnx"),
+        "degradation.failed": "[null, 0.5, null, null]", "models.event.path": str(folder / "event.onnx"),
         "sink.directory": str(folder / "out"), "recovery.directory": str(folder / "state"),
         "recovery.epoch": "200ms",
     }  # fmt: skip
@@ -90,8 +90,8 @@ def _levels(settings: Settings) -> list[int]:
 
 
 def _other(path: Path) -> str:
-    """Write a model of events that scores a little differently; return its hash."""
-    model = onnx.load(ROOT / "models" / "event.onnx")
+    """Write a model of cells that scores a little differently; return its hash."""
+    model = onnx.load(ROOT / "models" / "cell.onnx")
     weights = next(each for each in model.graph.initializer if len(each.dims) == 2)
     weights.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weights) * 1.25, weights.name))
     path.write_bytes(model.SerializeToString())
@@ -100,19 +100,18 @@ def _other(path: Path) -> str:
 
 def test_a_level_and_a_model_hold_from_the_same_border_on_all(tmp_path: Path) -> None:
     """A damaged file raises the level, mended it falls; a model is swapped; a drain, and on: the rows have both, as replayed."""
-    shutil.copy(ROOT / "models" / "cell.onnx", tmp_path)
-    good, new = (tmp_path / "cell.onnx").read_bytes(), _other(tmp_path / "event.onnx")
+    shutil.copy(ROOT / "models" / "event.onnx", tmp_path)
+    good, new = (tmp_path / "event.onnx").read_bytes(), _other(tmp_path / "cell.onnx")
     settings = load("flights", _options(tmp_path)).settings
-    with _cluster(tmp_path, input__speed="1440") as process:
+    with _cluster(tmp_path, input__speed="720") as process:
         _until(process, lambda: _borders(settings) > -(2**61))
         _until(process, lambda: _state(settings) == "running")
         assert read_status(settings.recovery.directory)["nodes"] == 2  # type: ignore[arg-type]
-        (tmp_path / "cell.onnx").write_bytes(good[:1000])
-        _until(process, lambda: _levels(settings) == [2])
-        (tmp_path / "cell.onnx").write_bytes(good)
-        _until(process, lambda: _levels(settings) == [2, 1])
-        swap = swap_model(settings, "event", tmp_path / "event.onnx", new)
-        _until(process, lambda: _levels(settings) == [2, 1, 0])
+        (tmp_path / "event.onnx").write_bytes(good[:1000])
+        _until(process, lambda: _levels(settings)[-1:] == [2])
+        (tmp_path / "event.onnx").write_bytes(good)
+        swap = swap_model(settings, "cell", tmp_path / "cell.onnx", new)
+        _until(process, lambda: _levels(settings)[-1] == 0)
         last_us = max(swap.from_us, _log(settings).schedule.decisions[-1].from_us)
         _until(process, lambda: _borders(settings) > last_us)
         process.send_signal(signal.SIGTERM)
@@ -138,13 +137,12 @@ def test_a_level_and_a_model_hold_from_the_same_border_on_all(tmp_path: Path) ->
 def _check(out: Path, schedule: Schedule, new: str, swapped_us: int) -> None:
     """Each row has the level that was the highest in its window, and the model of its time, whoever made it."""
     rows = pq.read_table(out / "cells.parquet").to_pylist()
-    assert {row["degradation"] for row in rows} == {0, 1, 2}
+    assert {row["degradation"] for row in rows} >= {0, 2}  # that it is minor may last for no window
+    assert {row["model"] for row in rows} == {OLD, new}
     for row in rows:
         assert row["degradation"] == schedule.worst(row["start_us"], row["end_us"])
-    alerts = [row for row in pq.read_table(out / "alerts.parquet").to_pylist() if row["kind"] == "agent"]
-    assert {row["model"] for row in alerts} == {OLD, new}
-    for row in alerts:
-        assert row["model"] == (new if row["time_us"] >= swapped_us else OLD)
+        assert row["model"] == (new if row["start_us"] >= swapped_us else OLD)
+    for row in pq.read_table(out / "alerts.parquet").to_pylist():
         assert row["degradation"] == schedule.at(row["time_us"]).level
 
 
@@ -164,8 +162,8 @@ def _produce(settings: Settings) -> int:
 
 def test_an_emergency_of_a_cluster(kafka: str, topics: Callable[..., str], tmp_path: Path) -> None:
     """All processes drain, events go into the archive unread, and once it is over all go on; a replay is the run."""
-    shutil.copy(ROOT / "models" / "cell.onnx", tmp_path)
-    model = tmp_path / "cell.onnx"
+    shutil.copy(ROOT / "models" / "event.onnx", tmp_path)
+    model = tmp_path / "event.onnx"
     good = model.read_bytes()
     kafka_options = {"input.source": "kafka", "kafka.bootstrap": kafka, "kafka.prefix": topics()}
     kafka_options |= {"degradation.failed": "[null, null, null, 0.5]"}

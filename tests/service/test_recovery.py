@@ -2,6 +2,8 @@
 
 import shutil
 import sqlite3
+import threading
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -202,6 +204,27 @@ def test_rolled_back(begun: Settings) -> None:
     store.roll_back()
     assert snapshots() == before
     store.close()
+
+
+def test_rolled_back_while_others_look(begun: Settings) -> None:
+    """A supervisor of another host, which has a partition locked for a moment, is waited for."""
+    store, locked = Store.open(begun, writers=1), threading.Event()
+
+    def look() -> None:
+        with closing(sqlite3.connect(_part(begun, 1), isolation_level=None)) as file:
+            file.execute("BEGIN EXCLUSIVE")
+            locked.set()
+            time.sleep(0.3)  # so long it takes
+            file.execute("ROLLBACK")
+
+    other = threading.Thread(target=look)
+    other.start()
+    try:
+        assert locked.wait(60)
+        store.roll_back()
+    finally:
+        other.join()
+        store.close()
 
 
 def test_results_gone(begun: Settings) -> None:
