@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from kafka import KafkaAdminClient
 
@@ -16,7 +17,13 @@ from service.topics import apply
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Overlook the sockets that kafka-python 3.0.12 forgets to close when nobody listens where it dials."""
+    """Let no property depend on the machine's pace; overlook the sockets that kafka-python 3.0.12 forgets to close."""
+    if (
+        hypothesis.settings.get_current_profile_name() == "default"
+    ):  # the tests of the protections have their own
+        slow = [hypothesis.HealthCheck.too_slow]
+        hypothesis.settings.register_profile("aura", deadline=None, suppress_health_check=slow)
+        hypothesis.settings.load_profile("aura")
     forgotten = r"unclosed <socket.*laddr=\('0\.0\.0\.0'"
     config.addinivalue_line("filterwarnings", f"ignore:{forgotten}:ResourceWarning")  # within a test
     warnings.filterwarnings("ignore", forgotten, ResourceWarning)  # between tests, and after the last

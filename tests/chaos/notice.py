@@ -16,7 +16,7 @@ from chaos.protections import PROTECTIONS, Set, switch_off
 def main(names: list[str]) -> None:
     """Run them all; "" stands for all of their tests with nothing switched off."""
     only = (hypothesis.Phase.explicit, hypothesis.Phase.generate)  # a failure need not be made small
-    hypothesis.settings.register_profile("notice", phases=only, database=None)
+    hypothesis.settings.register_profile("notice", phases=only, database=None, deadline=None)
     hypothesis.settings.load_profile("notice")
     tests = sorted({test for protection in PROTECTIONS.values() for test in protection.tests})
     codes = {"": _run("", tests)} if not names else {}

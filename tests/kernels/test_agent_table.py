@@ -21,7 +21,7 @@ def _rows(values: NDArray[np.int64]) -> NDArray[np.void]:
 
 
 @given(seed=st.integers(0, 2**32), batches=st.integers(1, 8), spread=st.sampled_from([3, 50, 5000, 2**63]))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_equal_to_a_dict(seed: int, batches: int, spread: int) -> None:
     """What was written last for an agent is what is read for it, whatever the ids, 0 and the largest among them."""
     rng = np.random.default_rng(seed)

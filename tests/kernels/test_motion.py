@@ -90,7 +90,7 @@ def _joined(parts: list[dict[str, NDArray[np.float32]]]) -> dict[str, bytes]:
 
 
 @given(seed=st.integers(0, 2**32), count=st.integers(1, 300), agents=st.integers(1, 40))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_equal_to_a_loop(seed: int, count: int, agents: int) -> None:
     """The features are those that a loop over events with a dict computes."""
     columns = _events(seed, count, agents)
@@ -105,7 +105,7 @@ def test_equal_to_a_loop(seed: int, count: int, agents: int) -> None:
 
 
 @given(seed=st.integers(0, 2**32), cuts=st.lists(st.integers(0, 500), max_size=12))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_any_framing_gives_the_same_bits(seed: int, cuts: list[int]) -> None:
     """However the events of a partition are cut into batches, empty ones too, every feature has the same bits."""
     columns = _events(seed, 500, 40)
@@ -124,7 +124,7 @@ def test_batches_longer_than_a_chunk() -> None:
 
 
 @given(seed=st.integers(0, 2**32), at=st.integers(0, 400))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_goes_on_from_a_snapshot(seed: int, at: int) -> None:
     """What follows a snapshot has the same bits in a motion restored from it, and the state is in order of id."""
     head, tail = _split(_events(seed, 400, 60), [at])

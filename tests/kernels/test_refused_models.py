@@ -200,7 +200,7 @@ def test_a_truncated_model() -> None:
 
 
 @given(flips=st.lists(st.tuples(st.integers(0, 10_000), st.integers(1, 255)), min_size=1, max_size=4))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_corrupt_model(flips: list[tuple[int, int]]) -> None:
     """A model with flipped bytes is refused by its hash; without a hash it is refused or scores, nothing worse."""
     data = bytearray(network())

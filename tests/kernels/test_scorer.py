@@ -46,7 +46,7 @@ def test_the_score_is_that_of_the_formula() -> None:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @given(cuts=st.lists(st.integers(0, 4000), max_size=8))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_any_batching_gives_the_same_bits(backend: str, cuts: list[int]) -> None:
     """However rows are cut into batches, empty ones and single rows too, each has the same score, bit for bit."""
     scorer, rows = scorer_of(backend), random_rows(4000)

@@ -52,7 +52,7 @@ def _fast(found: Fragments) -> dict[tuple[int, int, int], int]:
 
 
 @given(EVENTS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_chains_are_the_sessions_of_a_batch(events: list[tuple[int, int]]) -> None:
     """Events of any order are cut into the sessions of the slow version, in the order of (hash, start)."""
     found = _fragments(events)
@@ -62,7 +62,7 @@ def test_chains_are_the_sessions_of_a_batch(events: list[tuple[int, int]]) -> No
 
 
 @given(EVENTS, st.lists(st.integers(0, 60), max_size=5), st.randoms())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_joining_forgets_how_events_were_cut(
     events: list[tuple[int, int]], at: list[int], random: object
 ) -> None:

@@ -156,7 +156,7 @@ def test_events_lie_in_their_tick(tick_us: int) -> None:
         assert offset_us.max() <= tick_us / 8
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     low_m=st.tuples(*[st.floats(-1e5, 1e5)] * 3),
     edge_m=st.tuples(*[st.floats(50, 1e6)] * 3),

@@ -1,7 +1,7 @@
 """The heading of a velocity."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -16,7 +16,6 @@ def _heading(east: NDArray[np.float32], north: NDArray[np.float32]) -> NDArray[n
     return out
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(COMPONENT, COMPONENT), min_size=1, max_size=50))
 def test_heading_is_the_arc_tangent(velocities: list[tuple[float, float]]) -> None:
     """The heading is atan2(east, north) within 2e-5 rad around the circle, and lies in [0, 2 pi)."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kernels.simulate_events import Members
@@ -16,7 +16,6 @@ def _members(ids: range) -> Members:
     return Members(flat.astype(np.uint64), words, words, words, flat.astype(np.uint8), deep, deep, deep)
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), max_size=20),
     st.integers(1, 5),

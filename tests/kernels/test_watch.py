@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -83,7 +83,6 @@ def listed(found: Findings, start: int = 0) -> list[Found]:
     return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
-@settings(deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1), count=st.integers(0, 80), cuts=st.lists(st.integers(0, 80), max_size=4)
 )

@@ -155,7 +155,7 @@ def drain(part: Replayed) -> list[Batch]:
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(records, max_size=4), st.sampled_from([0, 20, 10**9]), st.sampled_from([1, 3, 65_536]))
 def test_an_archive_holds_each_row_once_and_in_order(
     tmp_path_factory: pytest.TempPathFactory, polls: list[list[Made]], max_span_us: int, group: int
@@ -171,7 +171,7 @@ def test_an_archive_holds_each_row_once_and_in_order(
     assert count_rows(archive) == len(rows_of(given_))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     records,
     st.integers(0, 40),
@@ -207,7 +207,7 @@ def believed(made: Sequence[Made]) -> list[tuple[int, Any, int]]:
     return found
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(records, st.integers(0, 70), st.integers(0, 80), st.sampled_from([0, 20, 10**9]))
 def test_a_range_is_where_the_clock_is_in_it(
     tmp_path_factory: pytest.TempPathFactory, made: list[Made], from_us: int, length_us: int, max_span_us: int

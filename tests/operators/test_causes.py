@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kernels.lateness import END_US, START_US
@@ -73,7 +73,6 @@ def expected(parts: list[list[Event]]) -> list[tuple[int, int]]:
     return sorted((event[3], event[1]) for event in wrong)
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.lists(EVENT, max_size=12), min_size=2, max_size=3),
     st.lists(st.integers(0, 1), max_size=20),

@@ -73,7 +73,7 @@ def _check(flow: Flow, partitions: dict[int, Sequence[Row]], **options: object) 
 
 
 @given(PARTITIONS, SIZES, PICKS, st.integers(1, 5), st.tuples(st.booleans(), st.sampled_from([None, 30])))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_equals_the_reference(
     partitions: dict[int, list[Row]],
     sizes: list[int],
@@ -97,7 +97,7 @@ _AMENDED = {0: [_row(1, 0), _row(1, 90)], 1: [_row(2, 1)]}
 
 @given(PARTITIONS, SIZES, PICKS, st.lists(st.integers(0, 2), max_size=6))
 @example(_AMENDED, [1], [0], [1, 2])
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_idle_partitions_amend(
     partitions: dict[int, list[Row]], sizes: list[int], picks: list[int], pauses: list[int]
 ) -> None:
@@ -113,7 +113,7 @@ def test_idle_partitions_amend(
 
 
 @given(PARTITIONS, SIZES, PICKS, st.integers(0, 10))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_restart_changes_nothing(
     partitions: dict[int, list[Row]], sizes: list[int], picks: list[int], every: int
 ) -> None:

@@ -64,7 +64,7 @@ def _run(rows: Sequence[Row], forms: Sequence[dict[str, int]], *, restart: bool,
 
 
 @given(ROWS, FORMS, st.booleans(), st.integers(0, 9))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_forms_are_equal(rows: list[Row], forms: list[dict[str, int]], restart: bool, pause: int) -> None:
     """Blocks, rows and tables, in any mixture, with amendments and restarts, give what the default gives."""
     expected = _run(rows, [{}], restart=False, pause=pause)
@@ -98,7 +98,7 @@ class _Gathering(Flow):
 
 
 @given(ROWS, st.integers(0, 9), st.integers(1, 4), st.sampled_from([0, MANY]))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_batches_together_are_batches_one_by_one(rows: list[Row], pause: int, every: int, dense: int) -> None:
     """Batches of all partitions in one message, watermarks and silences among them, give the same results."""
     one, many = Flow(GRID, METRICS, WINDOWS, partitions=2), _Gathering(GRID, METRICS, WINDOWS, partitions=2)

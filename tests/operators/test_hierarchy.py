@@ -62,7 +62,7 @@ def by_step(rows: list[dict[str, Any]]) -> dict[tuple[int, ...], dict[str, Any]]
     return dict(zip(keys, rows, strict=True))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(PARTITIONS, ACTIONS, st.integers(1, 3), st.sampled_from((8, 16, 64)))
 def test_levels_are_those_of_an_obvious_loop(
     partitions: list[list[Event]], actions: list[tuple[int, int]], shards: int, tick_us: int

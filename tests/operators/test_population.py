@@ -111,7 +111,7 @@ def check_groups(
             assert got[key][name] == pytest.approx(value, abs=2e-6, nan_ok=True), (key, name)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(PARTITIONS, ACTIONS, st.integers(1, 9))
 def test_the_population_is_that_of_an_obvious_loop(
     partitions: list[list[Event]], actions: list[tuple[int, int]], shards: int
@@ -123,7 +123,7 @@ def test_the_population_is_that_of_an_obvious_loop(
     check(flow, dict(enumerate(partitions)))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(PARTITIONS, ACTIONS, st.integers(1, 9))
 def test_partitions_that_were_idle_leave_no_trace(
     partitions: list[list[Event]], actions: list[tuple[int, int]], shards: int

@@ -171,7 +171,7 @@ PAUSES = st.lists(st.integers(0, 2), max_size=20)
 
 @pytest.mark.parametrize("name", SIDES)
 @given(PARTS, ORDERS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_equals_the_loop(
     name: str, partitions: dict[int, list[Row]], order: tuple[list[int], list[int]]
 ) -> None:
@@ -186,7 +186,7 @@ def test_equals_the_loop(
 
 @pytest.mark.parametrize("name", SIDES)
 @given(PARTS, ORDERS, PAUSES, st.integers(0, 4))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_idle_partitions_amend(
     name: str,
     partitions: dict[int, list[Row]],
@@ -208,7 +208,7 @@ def test_idle_partitions_amend(
 
 @pytest.mark.parametrize("name", SIDES)
 @given(PARTS, ORDERS, PAUSES, st.integers(1, 10))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_restart_changes_nothing(
     name: str,
     partitions: dict[int, list[Row]],

@@ -24,7 +24,7 @@ from operators.session_combine import SessionCombine, SessionMessage
 
 
 @given(EVENTS, SIZES, PICKS, st.integers(1, 5))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_equals_the_reference(
     partitions: dict[int, list[Row]], sizes: list[int], picks: list[int], shards: int
 ) -> None:
@@ -38,7 +38,7 @@ def test_equals_the_reference(
 
 
 @given(EVENTS, SIZES, PICKS, st.lists(st.integers(0, 2), max_size=20), st.integers(1, 10))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_restart_changes_nothing(
     partitions: dict[int, list[Row]], sizes: list[int], picks: list[int], pauses: list[int], every: int
 ) -> None:

@@ -12,7 +12,7 @@ from operators.session_combine import SessionMessage
 
 
 @given(EVENTS, SIZES, PICKS, st.lists(st.integers(0, 2), max_size=20), st.integers(0, 4))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_idle_partitions_amend(
     partitions: dict[int, list[Row]],
     sizes: list[int],

@@ -64,7 +64,7 @@ def differences(live: dict[Any, Any], replay: dict[Any, Any]) -> list[Any]:
     return [key for key in sorted({*live, *replay}) if repr(live.get(key)) != repr(replay.get(key))]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(cells, cells, st.randoms())
 def test_the_first_difference_is_the_first(live: dict[Any, Any], other: dict[Any, Any], rng: Any) -> None:
     """Of two sets of results that share most rows, the first cell that differs and both its rows are named."""
@@ -87,7 +87,7 @@ def test_the_first_difference_is_the_first(live: dict[Any, Any], other: dict[Any
         assert repr(None if row is None else tuple(row[name] for name in EXACT)) == repr(expected)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(cells, st.integers(-2, 3), st.integers(-2, 3))
 def test_windows_that_are_not_closed_in_both_do_not_count(live: dict[Any, Any], low: int, high: int) -> None:
     """A replay that holds the windows of a range, and scraps of others, equals the whole within that range."""
