@@ -110,7 +110,8 @@ def _topics() -> Iterator[str]:
     declared = tomllib.loads((ROOT / "infra/kafka/topics.toml").read_text())
     owners = {topic: kind for kind, topic in kafka_results.TOPICS.items()}
     yield "## Topics\n"
-    yield "As `aura topics apply` makes them; `kafka.prefix` stands before each name. Read results with `read_committed`.\n"
+    yield "As `aura topics apply` makes them; `kafka.prefix` stands before each name. Read results with `read_committed`,\n"
+    yield "and with a `fetch_max_wait_ms` of 50: a commit does not always wake a fetch that waits for it, by default 500 ms.\n"
     yield from _table(
         ("topic", "holds", "partitions", "cleanup", "kept"),
         [
