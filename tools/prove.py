@@ -102,6 +102,7 @@ def proofs(out: str) -> dict[str, Proof]:
     tests = f"{python} -m pytest -q"
     passed = _line(r"\d+ passed")
     return {
+        "test": Proof("Every test, against real servers, within 20 minutes", "make test", _passed_within(1200)),
         "again": Proof(
             "The same events give the same digest", f"{run} --out {out}/a && {run} --out {out}/b", _same_digest
         ),
@@ -149,7 +150,6 @@ def proofs(out: str) -> dict[str, Proof]:
         ),
         "help": Proof("aura --help answers within 0.3 s", f"{_BIN}/aura --help", _within(0.3)),
         "warm": Proof("The main job on a warm machine within 15 s", "make run", _within(15)),
-        "test": Proof("Every test, against real servers, within 20 minutes", "make test", _passed_within(1200)),
     }  # fmt: skip
 
 
