@@ -88,14 +88,15 @@ class _Across:
     def __init__(self, records: Sequence[bytes]) -> None:
         self._ends = np.cumsum(np.fromiter(map(len, records), np.int64, len(records)))
         self._at = np.concatenate(([0], self._ends[:-1]))
-        # A broken record may lead past its end, even into the padding: that shows in `ended`.
+        # A broken record may lead past its end, the last one into the padding: no further than `_beyond`, where none ends.
+        self._beyond = self._ends[-1] + 1
         self._data = b"".join((*records, bytes(2 * _MAX_TOKEN)))
 
     def passes(self, token: bytes) -> bool:
         """Move behind `token`; False where something else stands there in a record."""
         if self._gather(f"V{len(token)}", self._at).tobytes() != token * len(self._at):
             return False
-        self._at = np.minimum(self._at + len(token), self._ends[-1])
+        self._at = np.minimum(self._at + len(token), self._beyond)
         return True
 
     def values(self) -> NDArray[Any] | None:
@@ -112,7 +113,7 @@ class _Across:
             if own is None:
                 return None
             values[rows] = own
-        self._at = np.minimum(self._at + sizes, self._ends[-1])
+        self._at = np.minimum(self._at + sizes, self._beyond)
         return values
 
     def ended(self) -> bool:

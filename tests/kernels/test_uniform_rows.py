@@ -117,6 +117,14 @@ def test_records_that_complete_each_other_are_not_read_across() -> None:
     assert uniform_rows(shifted, {"a", "b"}) is None
 
 
+@pytest.mark.parametrize("value", [0, 1, -1, 7.5, None, "text", "x" * 40])
+def test_a_last_record_that_is_cut_is_not_read_across(value: Any) -> None:
+    """Wherever it is cut: what stands behind it in memory is no part of it."""
+    whole = [msgpack.packb({"a": 1, "b": value})] * R
+    for size in range(len(whole[0])):
+        assert uniform_rows([*whole[1:], whole[0][:size]], {"a", "b"}) is None
+
+
 def test_a_key_that_is_there_twice_is_not_read_across() -> None:
     """It is malformed."""
     assert uniform_rows([b"\x82\xa1a\x01\xa1a\x02"] * R, {"a"}) is None
