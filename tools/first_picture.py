@@ -44,7 +44,7 @@ def main(given: list[str]) -> None:
 @contextmanager
 def _demo(folder: str, given: list[str]) -> Iterator[str]:
     process = subprocess.Popen(
-        ["make", "demo", "PORT=0", *given], cwd=folder, stdout=subprocess.PIPE, text=True, start_new_session=True
+        ["make", "demo", "PORT=0", *given], cwd=folder, stdout=subprocess.PIPE, text=True, process_group=0
     )  # fmt: skip
     try:
         assert process.stdout is not None  # it is a pipe

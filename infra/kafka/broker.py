@@ -93,11 +93,16 @@ class Node:
                 os.kill(pid, number)
 
     def spawn(self, argv: list[str]) -> None:
-        """Start its process in a session of its own, which outlives this one."""
+        """Start its process in a group of its own, which outlives this one and gets no Ctrl-C of this terminal.
+
+        Not in a session of its own: where Linux shares the processor out by session (`sched_autogroup_enabled`), clients
+        that wait busily, as workers of a flow do while an epoch closes, can keep a broker of another session from it
+        for seconds.
+        """
         quiet = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
         log = (os.POSIX_SPAWN_OPEN, 1, str(self.log), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
         actions = [quiet, log, (os.POSIX_SPAWN_DUP2, 1, 2)]
-        pid = os.posix_spawn(argv[0], argv, os.environ, file_actions=actions, setsid=True)
+        pid = os.posix_spawn(argv[0], argv, os.environ, file_actions=actions, setpgroup=0)
         (self.folder / "pid").write_text(str(pid))
         _within(2, self.pid)  # a process that has just begun has no command line yet
 

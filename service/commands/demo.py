@@ -93,8 +93,8 @@ def _running(profile: str, changes: dict[str, object], out: Path, kafka: bool) -
     ]
     line += ["--fresh", *(["--source", "kafka", "--sink", "kafka"] if kafka else []), *_sets(changes)]
     with (out / "cluster.log").open("wb") as log:
-        # In a session of its own: the terminal's Ctrl-C comes to the server, which then drains the cluster.
-        process = _started(line, stdout=log, stderr=log, start_new_session=True)
+        # In a group of its own: the terminal's Ctrl-C comes to the server, which then drains the cluster.
+        process = _started(line, stdout=log, stderr=log, process_group=0)
         try:
             yield
         finally:

@@ -23,7 +23,7 @@ def _run(page: str, folder: Path, **variables: str) -> str:
     environment = os.environ | {"PATH": path} | variables
     process = subprocess.Popen(
         ["bash", "-c", script], cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True, start_new_session=True,
+        text=True, process_group=0,
     )  # fmt: skip
     try:
         out, error = process.communicate()

@@ -39,7 +39,7 @@ def running(log: Path, *command: str, **env: str) -> Iterator[subprocess.Popen[b
     """Run a program in a group of its own, all of which is killed at the end."""
     with log.open("wb") as said:
         process = subprocess.Popen(
-            command, cwd=log.parent, env=os.environ | env, stdout=said, stderr=said, start_new_session=True
+            command, cwd=log.parent, env=os.environ | env, stdout=said, stderr=said, process_group=0
         )
     try:
         yield process
