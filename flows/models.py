@@ -6,6 +6,7 @@ damaged later is refused, as ever, and the good copy takes its place: the hash t
 
 import logging
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from flows.settings.root import Settings
 from flows.settings.types import located
@@ -116,10 +117,11 @@ def accepted(settings: Settings, name: str) -> bytes:
 
 
 def _keep(path: Path, data: bytes) -> None:
+    """Put the copy in place at once; the other processes of a cluster may do the same just now."""
     path.parent.mkdir(mode=0o700, exist_ok=True)
-    temporary = path.with_suffix(".new")
-    temporary.write_bytes(data)
-    temporary.replace(path)
+    with NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as file:
+        file.write(data)
+    Path(file.name).replace(path)
 
 
 def read_model_file(settings: Settings, name: str) -> bytes:

@@ -74,7 +74,8 @@ def _all_flows(ran: Ran) -> Found:
     kinds = found.get("digests", {})
     rows = ", ".join(f"{found[kind]:,} {kind}" for kind in ("cells", *kinds) if kind in found)
     words = f"{found.get('events_in', 0):,} events in {found.get('seconds', 0):.0f} s: {rows}"
-    return words, len(kinds) > 6 and all(found[kind] for kind in kinds)
+    # A simulated second may break no rule.
+    return words, len(kinds) > 6 and all(found[kind] for kind in kinds if kind != "violations")
 
 
 def _kills(ran: Ran) -> Found:

@@ -1,5 +1,6 @@
 """What keeps a run going after failures and through an emergency."""
 
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from flows.models import ModelFiles, damaged_models
+from flows.settings import Settings, load
 from kernels.errors import AuraError, ConfigError
 from operators.drain import DRAIN
 from service.degrade.canary import ATTEMPTS, Backoff
@@ -110,17 +113,34 @@ def test_an_emergency_is_sat_out() -> None:
         DRAIN.reset()
 
 
+def _with_model(folder: Path) -> tuple[Path, Settings]:
+    """Return the file of a model and settings that name it, with a recovery directory beside it."""
+    file = folder / "event.onnx"
+    shutil.copy(Path(__file__).parents[3] / "models" / "event.onnx", file)
+    (folder / "state").mkdir(mode=0o700)
+    options = {"models.event.path": str(file), "recovery.directory": str(folder / "state")}
+    return file, load("flights", options).settings
+
+
+def test_processes_keep_the_same_copy_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of a cluster start together: one that is overtaken before its copy is in place does not fail."""
+    _, settings = _with_model(tmp_path)
+    replace = Path.replace
+
+    def overtaken(self: Path, target: Path) -> Path:
+        monkeypatch.setattr(Path, "replace", replace)
+        ModelFiles(settings).check()
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", overtaken)
+    ModelFiles(settings).check()
+    assert damaged_models(settings) == {}
+    assert {each.suffix for each in (tmp_path / "state" / "models").iterdir()} == {".onnx"}
+
+
 def test_the_good_copy_of_a_model_stays(tmp_path: Path) -> None:
     """A model's file that is damaged after it was accepted is refused, and the copy of the good one takes its place."""
-    from flows.models import ModelFiles, damaged_models  # noqa: PLC0415
-    from flows.settings import load  # noqa: PLC0415
-
-    root = Path(__file__).parents[3]
-    file = tmp_path / "event.onnx"
-    file.write_bytes((root / "models" / "event.onnx").read_bytes())
-    (tmp_path / "state").mkdir(mode=0o700)
-    options = {"models.event.path": str(file), "recovery.directory": str(tmp_path / "state")}
-    settings = load("flights", options).settings
+    file, settings = _with_model(tmp_path)
     good = ModelFiles(settings)
     good.check()
     assert damaged_models(settings) == {}
