@@ -118,7 +118,7 @@ class EmergenceMachine:
             self._state[some] = total[some] / self._config.metric.scale / count[some]
         self._seen.step(self._state)
 
-    def results(self, time_us: int, revision: int) -> list[Result]:
+    def results(self, time_us: int) -> list[Result]:
         """Return what is integrated now."""
         found = integrate(self._seen.matrix, self._seen.scale)
         columns = {
@@ -131,7 +131,7 @@ class EmergenceMachine:
             "pairs": np.array([self._seen.pairs]),
             "reports": np.array([self._reports]),
         }
-        return [Result("emergence", str(time_us), columns, revision)]
+        return [Result("emergence", str(time_us), columns)]
 
     def reset(self) -> None:
         """Forget everything."""

@@ -115,17 +115,16 @@ class FieldMachine:
         deposits = [Deposits(**part) for part in parts]
         self.fields.step(merge(deposits, self._config.lattice) if deposits else _NONE)
 
-    def results(self, time_us: int, revision: int) -> list[Result]:
-        """Return the layers as they are: a result for each block of cells."""
+    def results(self, time_us: int) -> list[Result]:
+        """Return the layers as they are: a result for each block of cells, with rows where there is something."""
         columns = self._columns()
         size, found = self._config.lattice.size, []
         for block, start in enumerate(range(0, size, BLOCK_CELLS)):
             rows = slice(start, start + BLOCK_CELLS)
             kept = np.flatnonzero(columns["pheromone"][rows] >= _FAINTEST)
-            if len(kept) or revision:
-                own = {name: values[rows][kept] for name, values in columns.items()}
-                own = {"time_us": np.full(len(kept), time_us), **own}
-                found.append(Result("fields", f"{time_us}/{block}", own, revision))
+            own = {name: values[rows][kept] for name, values in columns.items()}
+            own = {"time_us": np.full(len(kept), time_us), **own}
+            found.append(Result("fields", f"{time_us}/{block}", own))
         return found
 
     def _columns(self) -> dict[str, NDArray[Any]]:

@@ -11,13 +11,14 @@ from operators.level_events import BLOCK_LEVEL, event_dtype
 from operators.level_results import Level, LevelsConfig
 from operators.level_stage import MEMBER, Climb, Members, Stage, Tick, count_agents
 from operators.result import Result
+from operators.revisions import Revisions
 from operators.state import pack, unpack
 from operators.tick_log import TickLog
 from operators.watermarks import Told, Watermarks
 
 __all__ = ["Block"]
 
-_VERSION = 1
+_VERSION = 2
 _Rows = NDArray[np.void]
 _States = tuple[States, ...]  # by level
 
@@ -44,7 +45,7 @@ class Block:
         saved = unpack("block", _VERSION, state) if state is not None else None
         self._marks = Watermarks(config.partitions, config.horizon_us, saved and saved["marks"])
         if saved is not None:
-            self._stage.number, self._stage.revisions = saved["shard"], saved["revisions"]
+            self._stage.number, self._stage.revisions = saved["shard"], Revisions(saved["revisions"])
             inputs = {t: [np.frombuffer(r, self._dtype) for r in rows] for t, rows in saved["inputs"].items()}
             self._log.restore(saved["log"], tuple(States._make(each) for each in saved["states"]), inputs)
 
@@ -62,7 +63,10 @@ class Block:
     def snapshot(self) -> bytes:
         """Return the state as plain data."""
         state = {"shard": self._stage.number, "marks": self._marks.snapshot(), "log": self._log.snapshot()}
-        state |= {"revisions": self._stage.revisions, "states": [list(each) for each in self._log.base]}
+        state |= {
+            "revisions": self._stage.revisions.snapshot(),
+            "states": [list(each) for each in self._log.base],
+        }
         inputs = {tick: [rows.tobytes() for rows in given] for tick, given in self._log.inputs.items()}
         return pack("block", _VERSION, state | {"inputs": inputs})
 

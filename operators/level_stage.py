@@ -15,6 +15,7 @@ from kernels.pyramid import Steps, distinct, join_steps, locate
 from kernels.schema import MAX_LEVEL
 from operators.level_results import Level, LevelsConfig, results
 from operators.result import Result
+from operators.revisions import Revisions
 from operators.state import pack, unpack
 from operators.tick_log import TickLog
 
@@ -80,7 +81,7 @@ class Stage:
     def __init__(self, config: LevelsConfig, level: int) -> None:
         self.config, self.level, self.number = config, level, -1
         self.tick_us = config.tick_of(level)
-        self.revisions: dict[int, int] = {}  # of ticks that are not final
+        self.revisions = Revisions()
 
     def close(self, log: TickLog[Any, Any, Tick], open_us: int, final_us: int) -> list[Result | Climb]:
         """Close what has closed; return its results, and what goes up."""
@@ -88,20 +89,20 @@ class Stage:
         said = log.advance(open_us // self.tick_us, final_us // self.tick_us)
         if not said and (log.open, log.final) == before:
             return []
-        found: list[Result | Climb] = [result for each in said for result in self._results(*each)]
-        self.revisions = {tick: n for tick, n in self.revisions.items() if tick >= log.final}
+        found: list[Result | Climb] = [
+            result for tick, own in said for result in self.revisions.number(tick, self._results(tick, own))
+        ]
+        self.revisions.forget(log.final)
         if self.level < MAX_LEVEL:
             first = min([before[0], *(tick for tick, _ in said)])
             found.append(self._climb(first, log, [tick for _, tick in said]))
         return found
 
     def _results(self, tick: int, said: Tick) -> Iterator[Result]:
-        revision = self.revisions[tick] = self.revisions.get(tick, -1) + 1
         for level in said.levels:
             about = f"{level.level}/{(tick + 1) * self.tick_us}/{self.number}"
             for kind, columns in results(level, self.config):
-                if revision or len(columns["time_us"]):
-                    yield Result(kind, about, columns, revision)
+                yield Result(kind, about, columns)
 
     def _climb(self, first: int, log: TickLog[Any, Any, Tick], said: Sequence[Tick]) -> Climb:
         first_us, open_us, final_us = (

@@ -10,12 +10,13 @@ from kernels.pyramid import States, Steps, coarsen, join_steps, relax
 from operators.level_results import Level, LevelsConfig
 from operators.level_stage import MEMBER, Climb, Members, Stage, Tick, count_agents
 from operators.result import Result
+from operators.revisions import Revisions
 from operators.state import pack, unpack
 from operators.tick_log import TickLog
 
 __all__ = ["Upper"]
 
-_VERSION = 1
+_VERSION = 2
 _Part = tuple[Steps, Members]  # what a sender told of a tick
 
 
@@ -43,7 +44,7 @@ class Upper:
         self._times: dict[int, list[int]] = {}  # by sender: open_us, final_us
         if state is not None:
             saved = unpack(f"level_{level}", _VERSION, state)
-            self._times, self._stage.revisions = saved["times"], saved["revisions"]
+            self._times, self._stage.revisions = saved["times"], Revisions(saved["revisions"])
             inputs = {t: {s: _part(p) for s, p in given.items()} for t, given in saved["inputs"].items()}
             self._log.restore(saved["log"], States._make(saved["states"]), inputs)
 
@@ -63,7 +64,7 @@ class Upper:
             for tick, given in self._log.inputs.items()
         }
         state = {"times": self._times, "log": self._log.snapshot(), "states": list(self._log.base)}
-        state |= {"revisions": self._stage.revisions, "inputs": inputs}
+        state |= {"revisions": self._stage.revisions.snapshot(), "inputs": inputs}
         return pack(f"level_{self._stage.level}", _VERSION, state)
 
     def _take(self, climb: Climb) -> None:

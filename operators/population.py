@@ -6,7 +6,7 @@ same rule their owner forgets them.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,12 +20,13 @@ from kernels.metric import Metric
 from kernels.scorer import Scorer
 from operators.owner import GONE, OWN, Moves, OwnerConfig
 from operators.result import KINDS, Result
+from operators.revisions import Revisions
 from operators.state import pack, unpack
 from operators.tick_log import TickLog
 
 __all__ = ["PopulationConfig", "ShardAgents"]
 
-_VERSION = 1
+_VERSION = 2
 _NAN = np.float32(np.nan)
 
 
@@ -84,11 +85,11 @@ class ShardAgents:
         self._config, self._shard, self._told = config, -1, _Told()
         self._owners, dtype = config.ticks.patches.shards.shards, config.ticks.dtype
         self._log = TickLog[Rows, dict[int, Rows], list[Result]](np.empty(0, dtype), self._step)
-        self._revisions: dict[int, int] = {}  # of ticks that are not final and had agents here
+        self._revisions = Revisions()
         if state is not None:
             saved = unpack("population", _VERSION, state)
             self._shard, self._told = saved["shard"], _Told(saved["open"], saved["final"])
-            self._revisions = saved["revisions"]
+            self._revisions = Revisions(saved["revisions"])
             inputs = {
                 tick: {owner: from_bytes(rows, dtype) for owner, rows in own.items()}
                 for tick, own in saved["inputs"].items()
@@ -102,13 +103,10 @@ class ShardAgents:
             self._take(moves)
         found = []
         for tick, results in self._log.advance(*self._told.least(self._owners)):
-            if not results and tick not in self._revisions:
-                continue
-            self._revisions[tick] = self._revisions.get(tick, -1) + 1
             # What had agents and has none any more must be said.
             said = results or [Result(kind, self._about(tick), _none(kind)) for kind in self._kinds]
-            found += [replace(result, revision=self._revisions[tick]) for result in said]
-        self._revisions = {tick: n for tick, n in self._revisions.items() if tick >= self._log.final}
+            found += self._revisions.number(tick, said)
+        self._revisions.forget(self._log.final)
         return found
 
     def snapshot(self) -> bytes:
@@ -122,7 +120,7 @@ class ShardAgents:
             "log": self._log.snapshot(),
             "base": self._log.base.tobytes(),
             "inputs": inputs,
-            "revisions": self._revisions,
+            "revisions": self._revisions.snapshot(),
         }
         return pack("population", _VERSION, state)
 

@@ -18,12 +18,13 @@ from typing import Any, NamedTuple, Protocol
 
 from kernels.lateness import END_US, START_US
 from operators.result import Result
+from operators.revisions import Revisions
 from operators.state import pack, unpack
 from operators.watermarks import Told, Watermarks
 
 __all__ = ["Machine", "Part", "Recurrence", "RecurrenceConfig"]
 
-_VERSION = 1
+_VERSION = 2
 
 Part = Mapping[str, Any]
 """What a message brought for one tick: arrays by name."""
@@ -38,8 +39,8 @@ class Machine(Protocol):
     def step(self, parts: Sequence[Part]) -> None:
         """Move on by one tick; the order of the parts must not matter."""
 
-    def results(self, time_us: int, revision: int) -> list[Result]:
-        """Return what is published at the end of a tick; a later revision replaces all of an earlier one's results."""
+    def results(self, time_us: int) -> list[Result]:
+        """Return what is published at the end of a tick, and of which there may have been rows at a revision before."""
 
     def reset(self) -> None:
         """Be as at the start."""
@@ -107,7 +108,7 @@ class Recurrence:
         self._parts: dict[int, list[Part]] = {}
         self._open: list[int] = []  # ticks with parts that have not been run, rising
         self._copies: list[tuple[_Place, dict[str, Any]]] = []
-        self._revisions: dict[int, int] = {}
+        self._revisions = Revisions()  # by the ends of ticks
         self._marks = Watermarks(config.partitions, config.horizon_us)
         if state is not None:
             self._restore(unpack(config.name, _VERSION, state))
@@ -138,7 +139,7 @@ class Recurrence:
             "at": list(self._at),
             "parts": [[tick, [dict(part) for part in parts]] for tick, parts in self._parts.items()],
             "copies": [[list(place), copy] for place, copy in self._copies],
-            "revisions": self._revisions,
+            "revisions": self._revisions.snapshot(),
             "marks": self._marks.snapshot(),
             "machine": self._machine.snapshot(),
         }
@@ -149,7 +150,7 @@ class Recurrence:
         self._parts = {tick: list(parts) for tick, parts in state["parts"]}
         self._open = sorted(tick for tick in self._parts if tick > self._at.tick)
         self._copies = [(_Place(*place), copy) for place, copy in state["copies"]]
-        self._revisions = state["revisions"]
+        self._revisions = Revisions(state["revisions"])
         self._marks = Watermarks(self._config.partitions, self._config.horizon_us, state["marks"])
         self._machine.restore(state["machine"])
 
@@ -199,10 +200,7 @@ class Recurrence:
         return found
 
     def _publish(self, time_us: int) -> list[Result]:
-        revision = self._revisions.get(time_us, -1) + 1
-        if self._copies:  # else it is final
-            self._revisions[time_us] = revision
-        return self._machine.results(time_us, revision)
+        return list(self._revisions.number(time_us, self._machine.results(time_us)))
 
     def _copy(self) -> None:
         """Keep the state, unless the last copy is near enough to run from."""
@@ -229,6 +227,4 @@ class Recurrence:
         first = self._copies[0][0].tick if self._copies else self._at.tick
         for tick in [t for t in self._parts if t <= first]:
             del self._parts[tick]
-        until_us = (first + 1) * self._config.tick_us
-        for time_us in [t for t in self._revisions if t <= until_us]:
-            del self._revisions[time_us]
+        self._revisions.forget((first + 1) * self._config.tick_us + 1)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from hierarchy import COUPLING, METRIC, SCALES_US, Flow, levels
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from population import Event
 
@@ -62,8 +62,14 @@ def by_step(rows: list[dict[str, Any]]) -> dict[tuple[int, ...], dict[str, Any]]
     return dict(zip(keys, rows, strict=True))
 
 
+def _still(time_us: int) -> Event:
+    return Event(1, time_us, 0, (0.5, 0.5, 0.5), 0, 1.0, 0.0)
+
+
 @settings(max_examples=30)
 @given(PARTITIONS, ACTIONS, st.integers(1, 3), st.sampled_from((8, 16, 64)))
+# A tick is said again that had no directives, and has none.
+@example([[*[_still(0)] * 6, _still(13)], [_still(0)] * 2], [*[(0, 1)] * 7, (9, 1)], 1, 8)
 def test_levels_are_those_of_an_obvious_loop(
     partitions: list[list[Event]], actions: list[tuple[int, int]], shards: int, tick_us: int
 ) -> None:
