@@ -101,7 +101,7 @@ class ShardAgents:
         for moves in messages:
             self._shard = moves.shard
             self._take(moves)
-        found = []
+        found: list[Result] = []
         for tick, results in self._log.advance(*self._told.least(self._owners)):
             # What had agents and has none any more must be said.
             said = results or [Result(kind, self._about(tick), _none(kind)) for kind in self._kinds]
