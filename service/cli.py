@@ -3,6 +3,7 @@
 Exit codes: 0 done, 1 the run failed, 2 bad usage or configuration.
 """
 
+import codecs
 import os
 import sys
 
@@ -34,6 +35,9 @@ from service.commands import (
 
 # Scale by processes: a second thread gains scoring nothing, and processes that are forked want few. Before numpy loads.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# The codec of host names, which Python loads with the first one that is looked up: a process that is forked while a thread does so
+# (the one that asks Kubernetes for the replicas) would have half of it, and find no broker. Before any thread.
+codecs.lookup("idna")
 
 __all__ = ["app", "main"]
 

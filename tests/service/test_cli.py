@@ -20,6 +20,13 @@ def test_help_loads_nothing_that_takes_time() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_names_of_hosts_can_be_looked_up_in_forks() -> None:
+    """What looking one up loads is there before a thread or a fork is, whole."""
+    code = "import sys, service.cli; print('encodings.idna' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"
+
+
 def test_every_command_helps_with_an_example() -> None:
     """Each says what it does, and shows a call of it."""
     root = typer.main.get_command(app)
