@@ -1,6 +1,6 @@
 """The numbers under which results of ticks are said again, where a tick that has closed is not final."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from operators.result import Result
@@ -29,8 +29,8 @@ class Revisions:
     [2]
     """
 
-    def __init__(self, said: Mapping[int, Mapping[str, int]] | None = None) -> None:
-        self._said = {tick: dict(results) for tick, results in (said or {}).items()}
+    def __init__(self, said: dict[int, dict[str, int]] | None = None) -> None:
+        self._said = said or {}
 
     def number(self, tick: int, results: Iterable[Result]) -> Iterator[Result]:
         """Yield what a tick says, each with its revision; no rows say nothing where nothing was said before."""
@@ -47,4 +47,4 @@ class Revisions:
 
     def snapshot(self) -> dict[int, dict[str, int]]:
         """Return the state as plain data."""
-        return {tick: dict(said) for tick, said in self._said.items()}
+        return self._said
